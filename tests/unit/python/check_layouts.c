@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Compiled once per interpreter with its own headers: compares the layout table with what the compiler says. */
+#define Py_BUILD_CORE 1
+#include <Python.h>
+#include <frameobject.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#if PY_VERSION_HEX >= 0x030b0000
+#include "internal/pycore_frame.h"
+#include "internal/pycore_dict.h"
+#endif
+#include "internal/pycore_gil.h"
+#include "internal/pycore_pystate.h"
+#if PY_VERSION_HEX >= 0x03090000
+#include "internal/pycore_gc.h"
+#include "internal/pycore_interp.h"
+#include "internal/pycore_runtime.h"
+#else
+#include "internal/pycore_pymem.h"
+#endif
+
+#include "layout.h"
+
+static int wrong_cnt, checked_cnt;
+
+static void check(const char *field, uint64_t ours, uint64_t theirs)
+{
+	checked_cnt++;
+	if (ours == theirs)
+		return;
+	wrong_cnt++;
+	printf("  .%s = %llu, (the table says %llu)\n", field, (unsigned long long)theirs, (unsigned long long)ours);
+}
+
+#define SAME(field, value) check(#field, l->field, value)
+#define OFF(field, type, member) check(#field, l->field, offsetof(type, member))
+#define NONE(field) check(#field, l->field, NO_OFF)
+
+static void check_runtime(const struct py_layout *l)
+{
+	OFF(runtime_interp_head, _PyRuntimeState, interpreters.head);
+	OFF(runtime_interp_main, _PyRuntimeState, interpreters.main);
+#if PY_VERSION_HEX < 0x030c0000
+	OFF(runtime_tstate_current, _PyRuntimeState, gilstate.tstate_current);
+#else
+	NONE(runtime_tstate_current);
+#endif
+	OFF(interp_next, PyInterpreterState, next);
+	OFF(interp_id, PyInterpreterState, id);
+#if PY_VERSION_HEX < 0x030b0000
+	OFF(interp_tstate_head, PyInterpreterState, tstate_head);
+#else
+	OFF(interp_tstate_head, PyInterpreterState, threads.head);
+#endif
+#if PY_VERSION_HEX < 0x03090000
+	OFF(runtime_gc, _PyRuntimeState, gc);
+	NONE(interp_gc);
+#else
+	NONE(runtime_gc);
+	OFF(interp_gc, PyInterpreterState, gc);
+#endif
+#if PY_VERSION_HEX < 0x030c0000
+	NONE(interp_gil);
+#else
+	OFF(interp_gil, PyInterpreterState, ceval.gil);
+#endif
+	OFF(gc_generations, struct _gc_runtime_state, generations);
+	OFF(gc_generation0, struct _gc_runtime_state, generation0);
+	OFF(gc_stats, struct _gc_runtime_state, generation_stats);
+	OFF(gil_last_holder, struct _gil_runtime_state, last_holder);
+}
+
+static void check_thread(const struct py_layout *l)
+{
+	OFF(tstate_prev, PyThreadState, prev);
+	OFF(tstate_next, PyThreadState, next);
+	OFF(tstate_interp, PyThreadState, interp);
+	OFF(tstate_thread_id, PyThreadState, thread_id);
+#if PY_VERSION_HEX < 0x030b0000
+	OFF(tstate_frame, PyThreadState, frame);
+	NONE(cframe_current);
+#elif PY_VERSION_HEX < 0x030d0000
+	OFF(tstate_frame, PyThreadState, cframe);
+	OFF(cframe_current, _PyCFrame, current_frame);
+#else
+	OFF(tstate_frame, PyThreadState, current_frame);
+	NONE(cframe_current);
+#endif
+}
+
+static void check_frame(const struct py_layout *l)
+{
+#if PY_VERSION_HEX < 0x030b0000
+	OFF(frame_code, PyFrameObject, f_code);
+	OFF(frame_back, PyFrameObject, f_back);
+	OFF(frame_lasti, PyFrameObject, f_lasti);
+	NONE(frame_owner);
+	SAME(lasti_kind, PY_VERSION_HEX < 0x030a0000 ? LASTI_BYTES : LASTI_UNITS);
+#else
+	OFF(frame_back, struct _PyInterpreterFrame, previous);
+	OFF(frame_owner, struct _PyInterpreterFrame, owner);
+	SAME(lasti_kind, LASTI_POINTER);
+#if PY_VERSION_HEX < 0x030d0000
+	OFF(frame_code, struct _PyInterpreterFrame, f_code);
+	OFF(frame_lasti, struct _PyInterpreterFrame, prev_instr);
+#else
+	OFF(frame_code, struct _PyInterpreterFrame, f_executable);
+	OFF(frame_lasti, struct _PyInterpreterFrame, instr_ptr);
+#endif
+#endif
+#if PY_VERSION_HEX < 0x030c0000
+	NONE(frame_owner_cstack);
+#else
+	SAME(frame_owner_cstack, FRAME_OWNED_BY_CSTACK);
+#endif
+}
+
+static void check_code(const struct py_layout *l)
+{
+	OFF(code_filename, PyCodeObject, co_filename);
+	OFF(code_first_line, PyCodeObject, co_firstlineno);
+#if PY_VERSION_HEX < 0x030b0000
+	OFF(code_name, PyCodeObject, co_name);
+	NONE(code_instr);
+	SAME(code_size, sizeof(PyCodeObject));
+#else
+	OFF(code_name, PyCodeObject, co_qualname);
+	OFF(code_instr, PyCodeObject, co_code_adaptive);
+	OFF(code_size, PyCodeObject, co_code_adaptive);
+#endif
+#if PY_VERSION_HEX < 0x030a0000
+	OFF(code_line_table, PyCodeObject, co_lnotab);
+#else
+	OFF(code_line_table, PyCodeObject, co_linetable);
+#endif
+}
+
+static void check_type(const struct py_layout *l)
+{
+	OFF(type_name, PyTypeObject, tp_name);
+	OFF(type_basicsize, PyTypeObject, tp_basicsize);
+	OFF(type_itemsize, PyTypeObject, tp_itemsize);
+	OFF(type_dealloc, PyTypeObject, tp_dealloc);
+	OFF(type_flags, PyTypeObject, tp_flags);
+	OFF(type_base, PyTypeObject, tp_base);
+	OFF(type_dict, PyTypeObject, tp_dict);
+	SAME(type_size, sizeof(PyTypeObject));
+	OFF(heap_type_qualname, PyHeapTypeObject, ht_qualname);
+	OFF(heap_type_cached_keys, PyHeapTypeObject, ht_cached_keys);
+#if PY_VERSION_HEX < 0x030b0000
+	SAME(preheader_flags, 0);
+	SAME(preheader_bytes, 0);
+#else
+#if PY_VERSION_HEX < 0x030c0000
+	SAME(preheader_flags, Py_TPFLAGS_MANAGED_DICT);
+#else
+	SAME(preheader_flags, Py_TPFLAGS_PREHEADER);
+#endif
+	SAME(preheader_bytes, 2 * sizeof(PyObject *));
+#endif
+}
+
+static void check_str(const struct py_layout *l)
+{
+	OFF(str_length, PyASCIIObject, length);
+	OFF(str_state, PyASCIIObject, state);
+	SAME(str_ascii_size, sizeof(PyASCIIObject));
+	SAME(str_compact_size, sizeof(PyCompactUnicodeObject));
+	OFF(str_data, PyUnicodeObject, data);
+#if PY_VERSION_HEX < 0x030c0000
+	OFF(str_wstr, PyASCIIObject, wstr);
+	OFF(str_wstr_length, PyCompactUnicodeObject, wstr_length);
+#else
+	NONE(str_wstr);
+	NONE(str_wstr_length);
+#endif
+}
+
+#if PY_VERSION_HEX < 0x030b0000
+/* Objects/dict-common.h, which is not installed */
+typedef struct {
+	Py_ssize_t dk_refcnt, dk_size;
+	void *dk_lookup;
+	Py_ssize_t dk_usable, dk_nentries;
+	char dk_indices[];
+} keys_copy;
+#endif
+
+static void check_containers(const struct py_layout *l)
+{
+	OFF(dict_keys, PyDictObject, ma_keys);
+	OFF(dict_values, PyDictObject, ma_values);
+#if PY_VERSION_HEX < 0x030b0000
+	NONE(keys_kind);
+	OFF(keys_size, keys_copy, dk_size);
+	OFF(keys_usable, keys_copy, dk_usable);
+	OFF(keys_nentries, keys_copy, dk_nentries);
+	OFF(keys_indices, keys_copy, dk_indices);
+	SAME(values_first, 0);
+#else
+	OFF(keys_kind, struct _dictkeysobject, dk_kind);
+	OFF(keys_size, struct _dictkeysobject, dk_log2_size);
+	OFF(keys_usable, struct _dictkeysobject, dk_usable);
+	OFF(keys_nentries, struct _dictkeysobject, dk_nentries);
+	OFF(keys_indices, struct _dictkeysobject, dk_indices);
+	OFF(values_first, struct _dictvalues, values);
+#endif
+	OFF(list_items, PyListObject, ob_item);
+	OFF(set_mask, PySetObject, mask);
+	OFF(set_table, PySetObject, table);
+	OFF(set_small_table, PySetObject, smalltable);
+	OFF(bytearray_alloc, PyByteArrayObject, ob_alloc);
+	OFF(bytearray_bytes, PyByteArrayObject, ob_bytes);
+	SAME(deque_left, sizeof(PyVarObject));
+	SAME(deque_right, sizeof(PyVarObject) + sizeof(void *));
+}
+
+int main(void)
+{
+	const struct py_layout *l = py_layout__find(PY_MAJOR_VERSION, PY_MINOR_VERSION);
+
+	if (!l) {
+		printf("%s: not in the table\n", PY_VERSION);
+		return 1;
+	}
+	check_runtime(l);
+	check_thread(l);
+	check_frame(l);
+	check_code(l);
+	check_type(l);
+	check_str(l);
+	check_containers(l);
+	printf("%s: %d fields checked, %d wrong\n", PY_VERSION, checked_cnt, wrong_cnt);
+	return wrong_cnt != 0;
+}

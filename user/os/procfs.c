@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "procfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define MAPS_MAX_BYTES (64u << 20)
+#define OVERLAYFS_MAGIC 0x794c7630
+
+static const char deleted_suffix[] = " (deleted)";
+
+static int open_proc(pid_t pid, const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	return fd;
+}
+
+/* At most SIZE bytes; returns how many, or -errno. */
+static ssize_t read_up_to(int fd, char *out, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size) {
+		n = read(fd, out + len, size - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		len += n;
+	}
+	return len;
+}
+
+/* Fills OUT and ends it with a NUL; returns the length, or -errno. */
+static ssize_t read_small(pid_t pid, const char *name, char *out, size_t out_size)
+{
+	int fd = open_proc(pid, name);
+	ssize_t len;
+
+	if (fd < 0)
+		return fd;
+	len = read_up_to(fd, out, out_size - 1);
+	close(fd);
+	if (len >= 0)
+		out[len] = '\0';
+	return len;
+}
+
+/* The whole file, NUL-terminated, owned by the caller. */
+static int read_all(pid_t pid, const char *name, char **out)
+{
+	size_t len = 0, capacity = 0;
+	char *s = NULL, *bigger;
+	int err = 0, fd;
+	ssize_t n;
+
+	fd = open_proc(pid, name);
+	if (fd < 0)
+		return fd;
+	do {
+		capacity = capacity ? capacity * 2 : 16384;
+		bigger = capacity <= MAPS_MAX_BYTES ? realloc(s, capacity + 1) : NULL;
+		if (!bigger) {
+			err = capacity <= MAPS_MAX_BYTES ? -ENOMEM : -E2BIG;
+			goto out;
+		}
+		s = bigger;
+		n = read_up_to(fd, s + len, capacity - len);
+		if (n < 0) {
+			err = n;
+			goto out;
+		}
+		len += n;
+	} while (len == capacity);
+	s[len] = '\0';
+	*out = s;
+	s = NULL;
+out:
+	free(s);
+	close(fd);
+	return err;
+}
+
+static bool cut_deleted(char *path)
+{
+	size_t len = strlen(path), cut = sizeof(deleted_suffix) - 1;
+
+	if (len < cut || strcmp(path + len - cut, deleted_suffix) != 0)
+		return false;
+	path[len - cut] = '\0';
+	return true;
+}
+
+static int parse_map(char *line, struct proc_map *m)
+{
+	unsigned int dev_major, dev_minor;
+	unsigned long start, end, off, inode;
+	char perms[5];
+	int path_at = 0;
+
+	if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu %n", &start, &end, perms, &off, &dev_major, &dev_minor,
+		   &inode, &path_at) < 7)
+		return -EINVAL;
+	*m = (struct proc_map){
+		.start = start, .end = end, .file_off = off,
+		.r = perms[0] == 'r', .w = perms[1] == 'w', .x = perms[2] == 'x',
+		.dev = makedev(dev_major, dev_minor), .inode = inode,
+	};
+	if (!path_at || !line[path_at])
+		return 0;
+	m->deleted = inode && cut_deleted(line + path_at);
+	m->path = strdup(line + path_at);
+	return m->path ? 0 : -ENOMEM;
+}
+
+static size_t count_lines(const char *s)
+{
+	size_t cnt = 0;
+
+	while ((s = strchr(s, '\n'))) {
+		s++;
+		cnt++;
+	}
+	return cnt;
+}
+
+int procfs__maps(pid_t pid, struct proc_maps *out)
+{
+	char *text = NULL, *line, *save = NULL;
+	int err;
+
+	*out = (struct proc_maps){ 0 };
+	err = read_all(pid, "maps", &text);
+	if (err)
+		return err;
+	out->maps = calloc(count_lines(text) + 1, sizeof(*out->maps));
+	if (!out->maps)
+		err = -ENOMEM;
+	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save)) {
+		err = parse_map(line, &out->maps[out->cnt]);
+		if (!err)
+			out->cnt++;
+	}
+	/* A zombie has the file, but nothing in it. */
+	if (!err && !out->cnt)
+		err = -ESRCH;
+	if (err)
+		proc_maps__free(out);
+	free(text);
+	return err;
+}
+
+void proc_maps__free(struct proc_maps *m)
+{
+	for (size_t i = 0; i < m->cnt; i++)
+		free(m->maps[i].path);
+	free(m->maps);
+	*m = (struct proc_maps){ 0 };
+}
+
+const struct proc_map *proc_maps__find(const struct proc_maps *m, uint64_t addr)
+{
+	size_t low = 0, high = m->cnt, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (addr < m->maps[mid].start)
+			high = mid;
+		else if (addr >= m->maps[mid].end)
+			low = mid + 1;
+		else
+			return &m->maps[mid];
+	}
+	return NULL;
+}
+
+/* comm may hold blanks and parentheses: it ends at the last one. */
+static int parse_stat(char *text, struct proc_status *out)
+{
+	char *comm = strchr(text, '('), *end = strrchr(text, ')');
+	unsigned long long utime, stime, start;
+	long threads, tick_ns = 1000000000L / sysconf(_SC_CLK_TCK);
+
+	if (!comm || !end || end < comm)
+		return -EINVAL;
+	*end = '\0';
+	snprintf(out->comm, sizeof(out->comm), "%s", comm + 1);
+	if (sscanf(end + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %ld %*d %llu",
+		   &out->state, &utime, &stime, &threads, &start) != 5)
+		return -EINVAL;
+	out->cpu_ns = (utime + stime) * tick_ns;
+	out->start_ticks = start;
+	out->threads = threads;
+	return 0;
+}
+
+static const char *find_field(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? at + strlen(name) : NULL;
+}
+
+static uint64_t parse_kib(const char *text, const char *name)
+{
+	const char *at = find_field(text, name);
+
+	return at ? strtoull(at, NULL, 10) * 1024 : 0;
+}
+
+static void parse_status(const char *text, pid_t pid, struct proc_status *out)
+{
+	const char *at = find_field(text, "\nUid:");
+	char *end;
+
+	out->uid = at ? strtoul(at, NULL, 10) : 0;
+	out->rss_bytes = parse_kib(text, "\nVmRSS:");
+	out->peak_rss_bytes = parse_kib(text, "\nVmHWM:");
+	out->ns_pid = pid;
+	/* One number per namespace, from ours to the innermost. */
+	at = find_field(text, "\nNSpid:");
+	while (at && *at != '\n' && *at) {
+		long value = strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		out->ns_pid = value;
+		at = end + strspn(end, " \t");
+	}
+}
+
+int procfs__status(pid_t pid, struct proc_status *out)
+{
+	char text[8192];
+	ssize_t len;
+	int err;
+
+	*out = (struct proc_status){ 0 };
+	len = read_small(pid, "stat", text, sizeof(text));
+	if (len < 0)
+		return len;
+	err = parse_stat(text, out);
+	if (err)
+		return err;
+	len = read_small(pid, "status", text, sizeof(text));
+	if (len < 0)
+		return len;
+	parse_status(text, pid, out);
+	return 0;
+}
+
+int procfs__cmdline(pid_t pid, char *out, size_t out_size)
+{
+	ssize_t len;
+
+	if (!out_size)
+		return -EINVAL;
+	len = read_small(pid, "cmdline", out, out_size);
+	if (len < 0)
+		return len;
+	while (len > 0 && !out[len - 1])
+		len--;
+	for (ssize_t i = 0; i < len; i++)
+		if (!out[i])
+			out[i] = ' ';
+	return 0;
+}
+
+int procfs__exe(pid_t pid, char *out, size_t out_size)
+{
+	char path[64];
+	ssize_t len;
+
+	if (!out_size)
+		return -EINVAL;
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	len = readlink(path, out, out_size - 1);
+	if (len < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	out[len] = '\0';
+	cut_deleted(out);
+	return 0;
+}
+
+/*
+ * maps shows the inode of the file below an overlay, stat() the overlay's own (until 6.8): there only the inode number
+ * can be compared, and not always that.
+ */
+static bool is_file_of(const char *path, const struct proc_map *map, bool exact)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return false;
+	if (st.st_ino == map->inode && st.st_dev == map->dev)
+		return true;
+	if (exact && st.st_ino != map->inode)
+		return false;
+	return !exact || (!statfs(path, &fs) && (unsigned long)fs.f_type == OVERLAYFS_MAGIC);
+}
+
+int procfs__open_path(pid_t pid, const struct proc_map *map, char *out, size_t out_size)
+{
+	int n;
+
+	if (!map->inode)
+		return -EINVAL;
+	n = snprintf(out, out_size, "/proc/%d/map_files/%lx-%lx", pid, (unsigned long)map->start,
+		     (unsigned long)map->end);
+	if (n < 0 || (size_t)n >= out_size)
+		return -ENAMETOOLONG;
+	/* The link is the mapped file itself; it may only be missing or forbidden. */
+	if (!access(out, R_OK) && is_file_of(out, map, false))
+		return 0;
+	if (map->deleted || !map->path || map->path[0] != '/')
+		return -ENOENT;
+	n = snprintf(out, out_size, "/proc/%d/root%s", pid, map->path);
+	if (n < 0 || (size_t)n >= out_size)
+		return -ENAMETOOLONG;
+	if (access(out, R_OK))
+		return -errno;
+	return is_file_of(out, map, true) ? 0 : -ESTALE;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where CPython keeps what: one table of byte offsets per minor version, for x86-64 release builds with the
+ * GIL. Taken from each version's headers and re-checked against them by tests/unit/python/check_layouts.sh.
+ * To add a version: add a row, and let check_layouts.sh name what is wrong in it.
+ */
+#ifndef LAYOUT_H
+#define LAYOUT_H
+
+#include <stdint.h>
+
+#include "walk_layout.h"
+
+#define NO_OFF 0xffffffffu /* this version has no such field */
+
+struct py_layout {
+	int major, minor;
+
+	/* _PyRuntimeState: Include/internal/pycore_runtime.h (3.8: pycore_pystate.h) */
+	uint32_t runtime_interp_head, runtime_interp_main;
+	uint32_t runtime_tstate_current; /* .gilstate.tstate_current, to 3.11 */
+	uint32_t runtime_gc;             /* 3.8 */
+
+	/* PyInterpreterState: pycore_interp.h (3.8: cpython/pystate.h) */
+	uint32_t interp_next, interp_id, interp_tstate_head;
+	uint32_t interp_gc;  /* 3.9+ */
+	uint32_t interp_gil; /* pointer to struct _gil_runtime_state, 3.12+ */
+
+	/* struct _gc_runtime_state: pycore_gc.h (3.8: pycore_pymem.h) */
+	uint32_t gc_generations, gc_generation0, gc_stats;
+	/* struct _gil_runtime_state: pycore_gil.h */
+	uint32_t gil_last_holder;
+
+	/* PyThreadState: cpython/pystate.h */
+	uint32_t tstate_prev, tstate_next, tstate_interp, tstate_thread_id;
+	uint32_t tstate_frame; /* .frame, .cframe or .current_frame */
+	uint32_t cframe_current;
+
+	/* PyFrameObject to 3.10, _PyInterpreterFrame from 3.11 */
+	uint32_t frame_code, frame_back, frame_lasti, frame_owner, frame_owner_cstack;
+	enum lasti_kind lasti_kind;
+
+	/* PyCodeObject: code.h, cpython/code.h */
+	uint32_t code_size; /* how much of it to read: all fields below are inside */
+	uint32_t code_filename, code_name, code_first_line, code_line_table;
+	uint32_t code_instr; /* .co_code_adaptive, 3.11+ */
+
+	/* PyTypeObject, PyHeapTypeObject: cpython/object.h */
+	uint32_t type_name, type_basicsize, type_itemsize, type_dealloc, type_flags, type_base, type_dict;
+	uint32_t type_size; /* sizeof(PyTypeObject) */
+	uint32_t heap_type_qualname, heap_type_cached_keys;
+	uint32_t preheader_bytes;
+	uint64_t preheader_flags;
+
+	/* PyASCIIObject and the larger ones: cpython/unicodeobject.h */
+	uint32_t str_length, str_state, str_wstr, str_ascii_size, str_compact_size, str_wstr_length, str_data;
+
+	/* PyDictObject, and PyDictKeysObject: Objects/dict-common.h, pycore_dict.h from 3.11 */
+	uint32_t dict_keys, dict_values;
+	uint32_t keys_kind; /* .dk_kind; without it all tables are of the general kind (to 3.10) */
+	uint32_t keys_size; /* .dk_size, or the byte .dk_log2_size */
+	uint32_t keys_usable, keys_nentries, keys_indices;
+	uint32_t values_first; /* 3.13+: PyDictValues begins with its capacity, size and embedded flag */
+
+	/* PyListObject, PySetObject, PyByteArrayObject; dequeobject of Modules/_collectionsmodule.c */
+	uint32_t list_items;
+	uint32_t set_mask, set_table, set_small_table;
+	uint32_t bytearray_alloc, bytearray_bytes;
+	uint32_t deque_left, deque_right;
+};
+
+/* Words in front of an instance, counted down from its PyObject header: pycore_object.h. */
+enum managed_kind {
+	MANAGED_NONE,
+	MANAGED_VALUES_WORD,  /* 3.11: values at -32, dict at -24 */
+	MANAGED_TAGGED_WORD,  /* 3.12: at -24 the dict, or the address of the values - 1 */
+	MANAGED_INLINE,       /* 3.13+: at -24 the dict; values are part of the object */
+};
+enum managed_kind py_layout__managed(const struct py_layout *l);
+
+/* NULL: not known. */
+const struct py_layout *py_layout__find(int major, int minor);
+/* "3.8-3.13": what py_layout__find() knows. */
+#define PY_LAYOUT_RANGE "3.8-3.13"
+
+void py_layout__walk(const struct py_layout *l, struct walk_layout *out);
+
+#endif

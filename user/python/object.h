@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Objects in foreign memory: names of types, and what a block that is no object is for. */
+#ifndef OBJECT_H_
+#define OBJECT_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct py_interp;
+
+/*
+ * The name of the type at ADDR as INTERFACE.md says: module + "." + qualname without "builtins.". Static types: tp_name (whose
+ * last component is the name; a name without a dot is builtin). Heap types: __module__ from tp_dict (a str) and ht_qualname.
+ * -EFAULT when it is not a type object (its metatype lacks Py_TPFLAGS_TYPE_SUBCLASS, pointers implausible).
+ * STAMP gets a value that changes when another type takes this address (name pointers and the like).
+ */
+int py_type__name(const struct py_interp *py, uint64_t addr, char *out, size_t out_size, uint64_t *stamp);
+int py_type__stamp(const struct py_interp *py, uint64_t addr, uint64_t *stamp);
+
+/*
+ * The object in the block [addr, addr+size): its type, and where its PyObject header is: OBJECT_OFF = 0, 16 (GC head) or 32 (3.11+
+ * pre-header and GC head) or 16 (pre-header without GC). 0, or -ENOENT when the block holds no object. The same rule as the
+ * BPF side uses: refcount plausible, the word after it a type, the type's flags agree with the offset, basicsize fits.
+ * FIRST are the block's first FIRST_SIZE bytes when the caller has them already (else NULL, 0).
+ */
+int py_block__object(const struct py_interp *py, uint64_t addr, uint64_t size, const void *first, size_t first_size,
+		     uint64_t *type, uint32_t *object_off);
+
+enum block_use {
+	USE_UNKNOWN,     /* "(buffer)" */
+	USE_LIST_ITEMS,  /* "list items" */
+	USE_DICT_KEYS,   /* "dict keys" */
+	USE_DICT_VALUES, /* "dict values" */
+	USE_SET_TABLE,   /* "set table" */
+	USE_DEQUE_BLOCK, /* "deque block" */
+	USE_BYTEARRAY,   /* "bytearray buffer": only through its owner */
+	USE_CNT
+};
+const char *block_use__name(enum block_use use);
+
+/* What this block that is no object is used for, from its content alone (dict keys: header and size must agree; set table:
+ * entries are (object, hash) with the right power-of-two size; deque block: links; list items: object pointers from the start).
+ * Conservative: USE_UNKNOWN when in doubt. */
+enum block_use py_block__use(const struct py_interp *py, uint64_t addr, uint64_t size);
+
+/* The buffers that an object of a builtin type (or a subclass of one) owns directly; at most MAX; returns how many. Layout-exact:
+ * list.ob_item, dict.ma_keys (combined tables only) and ma_values, set.table (unless the small one), bytearray.ob_bytes,
+ * deque blocks (left and right end), instance values reached through a managed-dict pre-header (3.11+). */
+struct owned_buffer {
+	uint64_t addr;
+	enum block_use use;
+};
+size_t py_object__buffers(const struct py_interp *py, uint64_t object, uint64_t type, struct owned_buffer *out, size_t max);
+
+#endif
