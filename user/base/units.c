@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The units of text.h. No strtod(): it takes hex, "inf" and the locale's comma. */
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "text.h"
+
+#define FRACTION_DIGITS 9
+
+struct number {
+	uint64_t whole;
+	uint64_t nano; /* the fraction in 10^-9 */
+};
+
+/* Digits with an optional fraction; *S is left at what follows, blanks skipped. */
+static int number__parse(const char **s, struct number *n)
+{
+	const char *p = *s;
+	uint64_t scale = 1000000000;
+	bool any = false;
+
+	memset(n, 0, sizeof(*n));
+	for (; isdigit((unsigned char)*p); p++, any = true) {
+		unsigned int digit = (unsigned int)(*p - '0');
+
+		if (n->whole > (UINT64_MAX - digit) / 10)
+			return -ERANGE;
+		n->whole = n->whole * 10 + digit;
+	}
+	if (*p == '.') {
+		for (p++; isdigit((unsigned char)*p); p++, any = true) {
+			scale /= 10;
+			n->nano += (uint64_t)(*p - '0') * scale;
+		}
+	}
+	if (!any)
+		return -EINVAL;
+	while (*p == ' ')
+		p++;
+	*s = p;
+	return 0;
+}
+
+int units__parse_bytes(const char *s, uint64_t *bytes)
+{
+	static const char prefixes[] = "kmgtpe";
+	const char *prefix;
+	struct number n;
+	int shift = 0, err;
+	uint64_t mask;
+
+	err = number__parse(&s, &n);
+	if (err)
+		return err;
+	if (*s && (prefix = strchr(prefixes, tolower((unsigned char)*s)))) {
+		shift = 10 * (int)(prefix - prefixes + 1);
+		s++;
+		if (*s == 'i')
+			s++;
+	}
+	if (*s && strcasecmp(s, "b"))
+		return -EINVAL;
+	if (!shift && n.nano)
+		return -EINVAL;
+	mask = shift ? UINT64_MAX >> shift : UINT64_MAX;
+	if (n.whole > mask)
+		return -ERANGE;
+	*bytes = (n.whole << shift) + (uint64_t)((long double)n.nano * (long double)(1ULL << shift) / 1e9L);
+	return 0;
+}
+
+int units__parse_seconds(const char *s, double *seconds)
+{
+	static const struct {
+		const char *suffix;
+		double factor;
+	} units[] = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
+	struct number n;
+	int err;
+
+	err = number__parse(&s, &n);
+	if (err)
+		return err;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(s, units[i].suffix))
+			continue;
+		/* dividing keeps "500ms" at exactly 0.5 */
+		*seconds = (double)n.whole + (double)n.nano / 1e9;
+		*seconds = units[i].factor < 1 ? *seconds / round(1 / units[i].factor) : *seconds * units[i].factor;
+		return *seconds > 1e9 ? -ERANGE : 0;
+	}
+	return -EINVAL;
+}
+
+char *units__format_bytes(char out[16], double bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	const char *sign = bytes < 0 ? "-" : "";
+	double value = fabs(bytes);
+	size_t unit = 0;
+
+	if (isnan(bytes)) {
+		snprintf(out, 16, "?");
+		return out;
+	}
+	/* 1023.96 KiB would be printed as 1024.0 KiB */
+	while (unit < 6 && value >= (unit ? 1023.95 : 1023.5)) {
+		value /= 1024;
+		unit++;
+	}
+	if (unit == 6 && value > 999)
+		snprintf(out, 16, "%s>999 EiB", sign);
+	else
+		snprintf(out, 16, "%s%.*f %s", value < 0.5 && !unit ? "" : sign, unit ? 1 : 0, value, units[unit]);
+	return out;
+}
