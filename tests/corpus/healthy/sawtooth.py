@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Fills a buffer for two seconds, then flushes it, for ever."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import harness
+
+TRUTH = {
+    "kind": "sawtooth",
+    "healthy": True,
+    "seconds": 14,
+}
+
+PERIOD = float(os.environ.get("SAWTOOTH_PERIOD", "2"))
+BUFFER = []
+FLUSHED = [time.monotonic()]
+
+
+def request():
+    BUFFER.append("record" * 100 + str(len(BUFFER)))
+    now = time.monotonic()
+    if now - FLUSHED[0] >= PERIOD:
+        FLUSHED[0] = now
+        BUFFER.clear()
+
+
+harness.serve(request, BUFFER.clear)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""One bytearray that grows by realloc: a single block, no new object."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import harness
+
+TRUTH = {
+    "kind": "bytearray that grows",
+    "line_marker": "# LEAK",
+    "function": "receive",
+    "types": ["bytearray buffer"],
+    "per_round": {"objects": None},
+    "rate": 40,
+}
+
+CHUNK = bytes(32768)
+JOURNAL = bytearray()
+
+
+def receive():
+    JOURNAL.extend(CHUNK)  # LEAK
+
+
+harness.serve(receive, JOURNAL.clear, warm=16)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Request bodies kept as bytes."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import harness
+
+TRUTH = {
+    "kind": "bytes",
+    "line_marker": "# LEAK",
+    "function": "receive",
+    "types": ["bytes"],
+    "per_round": {"objects": 1, "bytes": 433},
+}
+
+BODIES = []
+SIZE = 400
+
+
+def receive():
+    BODIES.append(bytes(SIZE))  # LEAK
+
+
+harness.serve(receive, BODIES.clear)

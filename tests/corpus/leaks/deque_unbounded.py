@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A deque that is filled and never consumed."""
+import collections
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import harness
+
+TRUTH = {
+    "kind": "deque",
+    "line_marker": "# LEAK",
+    "function": "enqueue",
+    "types": ["deque block"],
+    # 64 pointers a block; 3.8 has a global free list of blocks
+    "per_round": {"objects": {"3.8": None, "3.9": 4}},
+}
+
+BATCH = (None,) * 256
+QUEUES = [collections.deque()]
+
+
+def enqueue():
+    QUEUES[0].extend(BATCH)  # LEAK
+
+
+def drop():
+    QUEUES[0] = collections.deque()
+
+
+harness.serve(enqueue, drop)

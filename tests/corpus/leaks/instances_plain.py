@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Ordinary instances: what weighs most is their attribute storage, made where it is first assigned."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import harness
+
+TRUTH = {
+    "kind": "plain instances",
+    # until 3.10 a dict object, 3.11 and 3.12 a block of values, since 3.13 part of the object itself
+    "line_marker": {"3.8": "# ATTRIBUTES", "3.13": "# LEAK"},
+    "function": {"3.8": "__init__", "3.11": "Customer.__init__", "3.13": "register"},
+    "types": {"3.8": ["dict"], "3.11": ["dict values"], "3.13": ["__main__.Customer"]},
+    "per_round": {"objects": 1},
+}
+
+class Customer:
+    def __init__(self, number):
+        self.number = number  # ATTRIBUTES
+        self.a = self.b = self.c = self.d = self.e = self.f = self.g = None
+        self.h = self.i = self.j = self.k = self.m = self.n = self.o = None
+
+
+CUSTOMERS = []
+
+
+def register():
+    CUSTOMERS.append(Customer(7))  # LEAK
+
+
+harness.serve(register, CUSTOMERS.clear)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A few objects a second."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import harness
+
+TRUTH = {
+    "kind": "slow leak",
+    "line_marker": "# LEAK",
+    "function": "heartbeat",
+    "types": ["bytes"],
+    "per_round": {"objects": 1, "bytes": 833},
+    "rate": 4,
+}
+
+BEATS = []
+SIZE = 800
+
+
+def heartbeat():
+    BEATS.append(bytes(SIZE))  # LEAK
+
+
+harness.serve(heartbeat, BEATS.clear)
