@@ -77,8 +77,9 @@ int units__parse_seconds(const char *s, double *seconds)
 {
 	static const struct {
 		const char *suffix;
-		double factor;
-	} units[] = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
+		double factor, divisor;
+	} units[] = {{"", 1, 1},  {"s", 1, 1},    {"ms", 1, 1e3},  {"us", 1, 1e6},
+		   {"m", 60, 1}, {"min", 60, 1}, {"h", 3600, 1}, {"d", 86400, 1}};
 	struct number n;
 	int err;
 
@@ -89,8 +90,7 @@ int units__parse_seconds(const char *s, double *seconds)
 		if (strcmp(s, units[i].suffix))
 			continue;
 		/* dividing keeps "500ms" at exactly 0.5 */
-		*seconds = (double)n.whole + (double)n.nano / 1e9;
-		*seconds = units[i].factor < 1 ? *seconds / round(1 / units[i].factor) : *seconds * units[i].factor;
+		*seconds = ((double)n.whole + (double)n.nano / 1e9) * units[i].factor / units[i].divisor;
 		return *seconds > 1e9 ? -ERANGE : 0;
 	}
 	return -EINVAL;
