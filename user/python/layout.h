@@ -80,8 +80,6 @@ enum managed_kind py_layout__managed(const struct py_layout *l);
 
 /* NULL: not known. */
 const struct py_layout *py_layout__find(int major, int minor);
-/* "3.8-3.13": what py_layout__find() knows. */
-#define PY_LAYOUT_RANGE "3.8-3.13"
 
 void py_layout__walk(const struct py_layout *l, struct walk_layout *out);
 

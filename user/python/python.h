@@ -14,7 +14,14 @@
 #include "remote.h"
 #include "walk_layout.h"
 
+#define PY_VERSIONS_SUPPORTED "3.8-3.13"
+
 struct py_layout; /* layout.h: every offset of one version */
+
+/* Addresses of types that the interpreter exports. */
+struct py_types {
+	uint64_t type, code, str, dict, list, set, frozenset, bytearray;
+};
 
 struct py_interp {
 	pid_t pid;
@@ -38,8 +45,13 @@ struct py_interp {
 	 */
 	uint64_t tstate_slot_addr;
 	uint64_t threads_head_addr; /* word that holds the first PyThreadState of the main interpreter */
+	uint64_t finalizing_addr;   /* word that is not 0 once Py_FinalizeEx tears down (_PyRuntime._finalizing); 0: unknown */
+	uint64_t gil_ptr_addr, gil_holder_off; /* 3.12+: interp->ceval.gil and the offset of last_holder in what it points to; 0 before */
 	uint64_t gc_stats_addr;     /* struct gc_generation_stats[3] = {ssize_t collections, collected, uncollectable} */
 	int subinterpreters;        /* beyond the main one */
+	struct py_types types;
+	uint64_t set_dummy_addr; /* _PySet_Dummy: a deleted place in a set's table */
+	uint64_t module_start, module_end; /* where the interpreter's file is mapped, .bss included */
 };
 
 /*

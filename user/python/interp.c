@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <string.h>
+
+#include "layout.h"
+#include "module.h"
+#include "python.h"
+#include "runtime.h"
+#include "version.h"
+
+static int choose_layout(struct py_interp *py, const struct reason *why)
+{
+	if (py->free_threaded)
+		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d is a free-threaded build: not supported yet",
+				   py->version, py->pid);
+	if (py->debug)
+		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d is a debug build: not supported", py->version,
+				   py->pid);
+	py->layout = py_layout__find(py->major, py->minor);
+	if (!py->layout)
+		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d is not supported; supported: CPython %s",
+				   py->version, py->pid, PY_VERSIONS_SUPPORTED);
+	return 0;
+}
+
+static void find_types(struct py_interp *py)
+{
+	py->types = (struct py_types){
+		.type = module__symbol(py, "PyType_Type"),
+		.code = module__symbol(py, "PyCode_Type"),
+		.str = module__symbol(py, "PyUnicode_Type"),
+		.dict = module__symbol(py, "PyDict_Type"),
+		.list = module__symbol(py, "PyList_Type"),
+		.set = module__symbol(py, "PySet_Type"),
+		.frozenset = module__symbol(py, "PyFrozenSet_Type"),
+		.bytearray = module__symbol(py, "PyByteArray_Type"),
+	};
+}
+
+/* PyObject *_PySet_Dummy points to a static object: setobject.c */
+static void find_set_dummy(struct py_interp *py)
+{
+	uint64_t addr = module__symbol(py, "_PySet_Dummy");
+
+	if (!addr || remote__read_u64(&py->mem, addr, &py->set_dummy_addr))
+		py->set_dummy_addr = 0;
+}
+
+int py_interp__open(struct py_interp *py, pid_t pid, char *why_text, size_t why_size)
+{
+	const struct reason why = { why_text, why_size };
+	struct proc_maps maps;
+	int err;
+
+	*py = (struct py_interp){ .pid = pid, .mem = remote__process(pid) };
+	err = procfs__maps(pid, &maps);
+	if (err == -ESRCH)
+		return reason__set(&why, -ESRCH, "there is no process %d", pid);
+	if (err)
+		return reason__set(&why, err == -EACCES ? -EPERM : err, "cannot read the mappings of process %d: %s", pid,
+				   strerror(-err));
+	err = module__find(py, &maps, &why);
+	if (err)
+		goto out;
+	err = version__detect(py, &why);
+	if (err)
+		goto out;
+	err = choose_layout(py, &why);
+	if (err)
+		goto out;
+	find_types(py);
+	find_set_dummy(py);
+	err = runtime__find(py, &maps, &why);
+out:
+	proc_maps__free(&maps);
+	if (err)
+		py_interp__close(py);
+	return err;
+}
+
+void py_interp__close(struct py_interp *py)
+{
+	elf_file__close(py->elf);
+	py->elf = NULL;
+}
+
+void py_interp__walk_layout(const struct py_interp *py, struct walk_layout *out)
+{
+	py_layout__walk(py->layout, out);
+}
+
+int py_interp__gc_stats(const struct py_interp *py, struct py_gc_stats *out)
+{
+	struct {
+		int64_t collections, collected, uncollectable;
+	} stats[3];
+	int err;
+
+	err = remote__read(&py->mem, py->gc_stats_addr, stats, sizeof(stats));
+	if (err)
+		return err;
+	for (int i = 0; i < 3; i++) {
+		out->collections[i] = stats[i].collections;
+		out->collected[i] = stats[i].collected;
+		out->uncollectable[i] = stats[i].uncollectable;
+	}
+	return 0;
+}
