@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# make            build/pyleak-bpf        make STATIC=1   one static file, build/static/pyleak-bpf
+# make demo       see it find a leak      make check      install what is missing, build, test
+# make bench      what it costs           make V=1        show commands
+
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
+PKG_CONFIG ?= pkg-config
+O ?= build$(if $(STATIC),/static)$(if $(SANITIZE),/sanitize)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
+
+VERSION := 0.1.0
+LAYERS := base os python probe model report cli
+INC_base := user/base
+INC_os := $(INC_base) user/os
+INC_python := $(INC_os) user/python include
+INC_probe := $(INC_python) user/probe $(O)
+INC_model := user/base user/model
+INC_report := $(INC_model) user/report
+INC_cli := $(INC_probe) user/model user/report user/cli
+
+PKGS := libbpf libelf capstone libcap zlib
+WARN := -Wall -Wextra -Werror -Wno-unknown-warning-option
+CFLAGS ?= -O2 -g
+SAN := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
+comma := ,
+ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SAN) -D_GNU_SOURCE -DPYLEAK_VERSION='"$(VERSION)"' \
+	$(if $(LIBBPF_DIR),-I$(LIBBPF_DIR)/include)
+LIBS = $(if $(LIBBPF_DIR),-L$(LIBBPF_DIR)/lib) $(if $(STATIC),-static) \
+	$(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(PKGS)) -lpthread
+
+SRCS := $(wildcard $(LAYERS:%=user/%/*.c))
+OBJS := $(SRCS:%.c=$(O)/%.o)
+UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
+UNITS := $(UNIT_SRCS:tests/unit/%.c=$(O)/tests/%)
+TOOLS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/python/live_*.c))
+BPF_HDRS := $(wildcard bpf/*.h include/*.h vmlinux/*.h)
+
+all: $(O)/pyleak-bpf
+
+$(O)/pyleak.bpf.o: bpf/pyleak.bpf.c $(BPF_HDRS)
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 $(WARN) -Ivmlinux -Iinclude -Ibpf \
+		$(if $(LIBBPF_DIR),-I$(LIBBPF_DIR)/include) -c $< -o $@
+
+$(O)/pyleak.skel.h: $(O)/pyleak.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name pyleak > $@.tmp && mv $@.tmp $@
+
+# A layer sees the layers below it only: a wrong dependency does not build.
+define layer
+$(O)/user/$(1)/%.o: user/$(1)/%.c Makefile
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(addprefix -I,$$(INC_$(1))) -MMD -MP -c $$< -o $$@
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer,$(l))))
+$(O)/user/probe/tracer.o: $(O)/pyleak.skel.h
+
+$(O)/pyleak-bpf: $(OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(SAN) $^ $(LIBS) -o $@
+	$(if $(STATIC),$(Q)strip $@)
+
+$(O)/tests/%: tests/unit/%.c $(filter-out %/cli/main.o,$(OBJS))
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(INC_cli)) -MMD -MP -MF $@.d $^ $(LIBS) -lcmocka -o $@
+
+units: $(UNITS) $(TOOLS)
+
+deps:
+	@tests/install-deps.sh
+
+check: deps
+	@+tests/check.sh
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@PYLEAK=$(O)/pyleak-bpf tests/demo/demo.sh
+
+bench: all
+	@PYLEAK=$(O)/pyleak-bpf tests/bench/bench.sh
+
+clean:
+	rm -rf build
+
+-include $(OBJS:.o=.d) $(wildcard $(O)/tests/*/*.d)
+.PHONY: all units deps check demo bench clean
+.SECONDARY:

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From the running thread to the id of its Python stack. */
+#ifndef PYSTACK_H
+#define PYSTACK_H
+
+static __always_inline __u64 mix(__u64 h, __u64 v)
+{
+	h ^= v;
+	h *= 0x9e3779b97f4a7c15ULL;
+	return h ^ (h >> 29);
+}
+
+static __always_inline __u64 read_u64(__u64 addr)
+{
+	__u64 v = 0;
+
+	bpf_probe_read_user(&v, sizeof(v), (void *)addr);
+	return v;
+}
+
+static __always_inline void lose(struct proc_state *ps, enum loss which)
+{
+	__sync_fetch_and_add(&ps->loss[which], 1);
+}
+
+static __always_inline __u64 fs_base(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, thread.fsbase);
+}
+
+/*
+ * The thread state of the running thread. The holder of the GIL is nearly always it; thread_id is
+ * pthread_self(), which glibc and musl make equal to the FS base, and so tells. A thread that allocates raw
+ * memory without the GIL is looked for in the list.
+ */
+static __always_inline __u64 current_tstate(struct proc_state *ps)
+{
+	__u64 slot_addr = ps->tstate_slot_addr, self = fs_base(), tstate;
+	int i;
+
+	if (!slot_addr) {
+		if (!ps->gil_ptr_addr)
+			return 0;
+		slot_addr = read_u64(ps->gil_ptr_addr);
+		if (!slot_addr)
+			return 0;
+		slot_addr += ps->gil_holder_off;
+	}
+	tstate = read_u64(slot_addr);
+	if (tstate && tstate == ps->cached_tstate && self == ps->cached_fsbase)
+		return tstate;
+	if (tstate && read_u64(tstate + layout.tstate_thread_id_off) == self) {
+		ps->cached_fsbase = self;
+		ps->cached_tstate = tstate;
+		return tstate;
+	}
+	if (!ps->threads_head_addr)
+		return 0;
+	tstate = read_u64(ps->threads_head_addr);
+	for (i = 0; i < 64 && tstate; i++) {
+		if (read_u64(tstate + layout.tstate_thread_id_off) == self)
+			return tstate;
+		tstate = read_u64(tstate + layout.tstate_next_off);
+	}
+	return 0;
+}
+
+static __always_inline __u64 top_frame(__u64 tstate)
+{
+	__u64 frame = read_u64(tstate + layout.tstate_frame_off);
+
+	if (frame && layout.cframe_current_off != WALK_NONE)
+		frame = read_u64(frame + layout.cframe_current_off);
+	return frame;
+}
+
+/* The frame at *FRAME into *OUT, *FRAME to its caller. 1: a Python frame; 0: one to skip; -1: unreadable. */
+static __always_inline int next_frame(__u64 *frame, struct frame *out)
+{
+	char window[FRAME_WINDOW_BYTES];
+	__s32 lasti;
+
+	if (bpf_probe_read_user(window, sizeof(window), (void *)(*frame + layout.frame_window_off)))
+		return -1;
+	*frame = *(__u64 *)(window + layout.frame_back_off);
+	if (layout.frame_owner_off != WALK_NONE && layout.frame_owner_cstack != WALK_NONE &&
+	    *(__u8 *)(window + layout.frame_owner_off) == layout.frame_owner_cstack)
+		return 0;
+	out->code = *(__u64 *)(window + layout.frame_code_off);
+	if (layout.lasti_kind == LASTI_POINTER) {
+		lasti = *(__u64 *)(window + layout.frame_lasti_off) - out->code - layout.code_instr_off;
+	} else {
+		lasti = *(__s32 *)(window + layout.frame_lasti_off);
+		if (layout.lasti_kind == LASTI_UNITS && lasti > 0)
+			lasti *= 2;
+	}
+	out->lasti = lasti;
+	out->code_gen = 0;
+	return 1;
+}
+
+static __always_inline __u32 code_filter_idx(block_key key)
+{
+	return ((key >> 4) * 0x9e3779b97f4a7c15ULL) >> (64 - CODE_FILTER_BITS);
+}
+
+static __always_inline bool may_be_code(block_key key)
+{
+	__u32 idx = code_filter_idx(key);
+	__u8 *seen = bpf_map_lookup_elem(&code_filter, &idx);
+
+	return seen && *seen;
+}
+
+/* How many code objects were freed where this one is: part of its identity. */
+static __always_inline __u32 code_gen(__u32 slot, __u64 code)
+{
+	block_key key = BLOCK_KEY(slot, code);
+	__u32 *gen;
+
+	if (!may_be_code(key))
+		return 0;
+	gen = bpf_map_lookup_elem(&codes, &key);
+	return gen ? *gen : 0;
+}
+
+static __always_inline void watch_code(struct proc_state *ps, __u32 slot, __u64 code)
+{
+	block_key key = BLOCK_KEY(slot, code);
+	__u32 idx = code_filter_idx(key), zero = 0;
+	__u8 *seen;
+
+	if (bpf_map_update_elem(&codes, &key, &zero, BPF_NOEXIST) && !bpf_map_lookup_elem(&codes, &key))
+		lose(ps, LOSS_CODE_MAP_FULL);
+	seen = bpf_map_lookup_elem(&code_filter, &idx);
+	if (seen)
+		*seen = 1;
+}
+
+static __always_inline void forget_code(struct proc_state *ps, block_key key)
+{
+	__u32 *gen;
+
+	if (!may_be_code(key))
+		return;
+	gen = bpf_map_lookup_elem(&codes, &key);
+	if (gen) {
+		__sync_fetch_and_add(gen, 1);
+		ps->codes_freed = 1;
+	}
+}
+
+static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame, __u64 hash)
+{
+	struct stack_event *ev;
+	__u32 id = 0, depth = 0;
+	int i, kind;
+
+	ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + MAX_DEPTH * sizeof(struct frame), 0);
+	if (!ev) {
+		lose(ps, LOSS_RINGBUF);
+		return 0;
+	}
+	for (i = 0; i < 16; i++) {
+		id = ++ps->next_stack | slot << 24;
+		if (!bpf_map_update_elem(&stack_ids, &id, &hash, BPF_NOEXIST))
+			break;
+		id = 0;
+	}
+	if (!id || bpf_map_update_elem(&stacks, &hash, &id, BPF_NOEXIST)) {
+		bpf_ringbuf_discard(ev, 0);
+		lose(ps, LOSS_STACK_MAP_FULL);
+		return 0;
+	}
+	for (i = 0; i < MAX_DEPTH; i++) {
+		struct frame f;
+
+		if (!frame || depth >= cfg.depth)
+			break;
+		kind = next_frame(&frame, &f);
+		if (kind < 0)
+			break;
+		if (!kind)
+			continue;
+		watch_code(ps, slot, f.code);
+		f.code_gen = code_gen(slot, f.code);
+		if (depth < MAX_DEPTH)
+			ev->frames[depth] = f;
+		depth++;
+	}
+	ev->type = EVENT_STACK;
+	ev->slot = slot;
+	ev->stack = id;
+	ev->depth = depth;
+	ev->truncated = frame != 0;
+	ev->pad = 0;
+	bpf_ringbuf_submit(ev, 0);
+	return id;
+}
+
+/* The id of the running thread's Python stack; 0: none could be had, and why was counted. */
+static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot)
+{
+	__u64 tstate, top = 0, frame, hash = 0x517cc1b727220a95ULL ^ slot;
+	__u32 depth = 0, *id;
+	struct frame f;
+	int i, kind;
+
+	tstate = current_tstate(ps);
+	if (tstate)
+		top = top_frame(tstate);
+	frame = top;
+	for (i = 0; i < MAX_DEPTH; i++) {
+		if (!frame || depth >= cfg.depth)
+			break;
+		kind = next_frame(&frame, &f);
+		if (kind < 0) {
+			lose(ps, LOSS_FRAME_READ);
+			break;
+		}
+		if (!kind)
+			continue;
+		hash = mix(hash, f.code);
+		hash = mix(hash, (__u32)f.lasti);
+		if (ps->codes_freed)
+			hash = mix(hash, code_gen(slot, f.code));
+		depth++;
+	}
+	id = bpf_map_lookup_elem(&stacks, &hash);
+	if (id)
+		return *id;
+	return new_stack(ps, slot, top, hash);
+}
+
+#endif

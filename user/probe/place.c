@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <capstone/capstone.h>
+#include <errno.h>
+#include <string.h>
+
+#include "place.h"
+
+#define PROLOGUE_INSNS 12
+
+static int disasm_open(csh *handle)
+{
+	if (cs_open(CS_ARCH_X86, CS_MODE_64, handle) != CS_ERR_OK)
+		return -ENOMEM;
+	cs_option(*handle, CS_OPT_DETAIL, CS_OPT_ON);
+	return 0;
+}
+
+static bool emulated(const uint8_t *b, size_t len)
+{
+	if (len == 1 && b[0] >= 0x50 && b[0] <= 0x57)
+		return true; /* push */
+	if (len == 2 && b[0] == 0x41 && b[1] >= 0x50 && b[1] <= 0x57)
+		return true; /* push r8-r15 */
+	if (b[0] == 0x90 || (len == 2 && b[0] == 0x66 && b[1] == 0x90))
+		return true;
+	if (b[0] == 0xe9 || b[0] == 0xeb || b[0] == 0xe8)
+		return true;
+	if (b[0] >= 0x70 && b[0] <= 0x7f)
+		return true;
+	return len == 6 && b[0] == 0x0f && b[1] >= 0x80 && b[1] <= 0x8f;
+}
+
+bool place__is_emulated(const void *code, size_t size)
+{
+	csh handle;
+	cs_insn *insn;
+	size_t cnt;
+	bool yes = false;
+
+	if (disasm_open(&handle))
+		return false;
+	cnt = cs_disasm(handle, code, size < 15 ? size : 15, 0, 1, &insn);
+	if (cnt) {
+		yes = emulated(insn[0].bytes, insn[0].size);
+		cs_free(insn, cnt);
+	}
+	cs_close(&handle);
+	return yes;
+}
+
+static bool writes_argument(csh handle, const cs_insn *insn)
+{
+	static const x86_reg regs[] = { X86_REG_RDI, X86_REG_EDI, X86_REG_DI, X86_REG_DIL, X86_REG_RSI, X86_REG_ESI,
+					X86_REG_SI, X86_REG_SIL, X86_REG_RDX, X86_REG_EDX, X86_REG_DX, X86_REG_DL };
+	cs_regs rd, wr;
+	uint8_t rd_cnt, wr_cnt;
+
+	if (cs_regs_access(handle, insn, rd, &rd_cnt, wr, &wr_cnt) != CS_ERR_OK)
+		return true;
+	for (uint8_t i = 0; i < wr_cnt; i++)
+		for (size_t k = 0; k < sizeof(regs) / sizeof(regs[0]); k++)
+			if (wr[i] == regs[k])
+				return true;
+	return false;
+}
+
+static bool moves_stack(csh handle, const cs_insn *insn)
+{
+	cs_regs rd, wr;
+	uint8_t rd_cnt, wr_cnt;
+
+	if (cs_regs_access(handle, insn, rd, &rd_cnt, wr, &wr_cnt) != CS_ERR_OK)
+		return true;
+	for (uint8_t i = 0; i < wr_cnt; i++)
+		if (wr[i] == X86_REG_RSP || wr[i] == X86_REG_ESP)
+			return true;
+	return false;
+}
+
+int place__entry(const void *code, size_t size, uint64_t addr, struct place *out)
+{
+	csh handle;
+	cs_insn *insn;
+	size_t cnt, i;
+	int err;
+
+	err = disasm_open(&handle);
+	if (err)
+		return err;
+	cnt = cs_disasm(handle, code, size, addr, PROLOGUE_INSNS, &insn);
+	if (!cnt) {
+		cs_close(&handle);
+		return -EINVAL;
+	}
+	out->addr = addr;
+	out->cost = PLACE_SINGLE_STEP;
+	for (i = 0; i < cnt; i++) {
+		if (emulated(insn[i].bytes, insn[i].size)) {
+			out->addr = insn[i].address;
+			out->cost = PLACE_EMULATED;
+			break;
+		}
+		if (writes_argument(handle, &insn[i]) || moves_stack(handle, &insn[i]) ||
+		    cs_insn_group(handle, &insn[i], X86_GRP_JUMP) || cs_insn_group(handle, &insn[i], X86_GRP_CALL) ||
+		    cs_insn_group(handle, &insn[i], X86_GRP_RET))
+			break;
+	}
+	cs_free(insn, cnt);
+	cs_close(&handle);
+	return 0;
+}
+
+static int32_t load_s32(const uint8_t *p)
+{
+	int32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* Does one of the few instructions from CODE on compare (with REG, if given) and branch? */
+static bool compares_soon(csh handle, const uint8_t *code, size_t size, uint64_t addr, x86_reg reg)
+{
+	cs_insn *insn;
+	size_t cnt = cs_disasm(handle, code, size < 48 ? size : 48, addr, 6, &insn), i;
+	bool cmp = false, yes = false;
+
+	for (i = 0; i < cnt && !yes; i++) {
+		const cs_x86 *x = &insn[i].detail->x86;
+
+		if (insn[i].id == X86_INS_CMP)
+			for (uint8_t k = 0; k < x->op_count; k++)
+				if (x->operands[k].type == X86_OP_REG && x->operands[k].reg == reg)
+					cmp = true;
+		yes = cmp && (insn[i].id == X86_INS_JNE || insn[i].id == X86_INS_JE);
+	}
+	if (cnt)
+		cs_free(insn, cnt);
+	return yes;
+}
+
+static x86_reg lea_register(uint8_t rex, uint8_t modrm)
+{
+	static const x86_reg low[] = { X86_REG_RAX, X86_REG_RCX, X86_REG_RDX, X86_REG_RBX,
+				       X86_REG_RSP, X86_REG_RBP, X86_REG_RSI, X86_REG_RDI };
+	static const x86_reg high[] = { X86_REG_R8,  X86_REG_R9,  X86_REG_R10, X86_REG_R11,
+					X86_REG_R12, X86_REG_R13, X86_REG_R14, X86_REG_R15 };
+
+	return (rex & 4) ? high[modrm >> 3 & 7] : low[modrm >> 3 & 7];
+}
+
+size_t place__guards(const void *text, size_t size, uint64_t addr, uint64_t fn)
+{
+	const uint8_t *t = text;
+	size_t i, cnt = 0;
+	csh handle;
+
+	if (size < 16 || disasm_open(&handle))
+		return 0;
+	for (i = 3; i + 4 <= size; i++) {
+		int32_t v = load_s32(t + i);
+
+		if (fn < 0x80000000ULL && (uint32_t)v == fn) {
+			/* cmp $fn,%rax; REX.W 81 /7 cmp $fn,%reg or memory without displacement */
+			if ((t[i - 2] == 0x48 && t[i - 1] == 0x3d) ||
+			    (t[i - 2] == 0x81 && (t[i - 1] & 0x38) == 0x38 && (t[i - 3] & 0xf8) == 0x48))
+				cnt++;
+		} else if (addr + i + 4 + (int64_t)v == fn && t[i - 2] == 0x8d && (t[i - 3] & 0xf8) == 0x48 &&
+			   (t[i - 1] & 0xc7) == 0x05) {
+			if (compares_soon(handle, t + i + 4, size - i - 4, addr + i + 4, lea_register(t[i - 3], t[i - 1])))
+				cnt++;
+		}
+	}
+	cs_close(&handle);
+	return cnt;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* Every byte from START to the function must be one or more whole nops. */
+static bool falls_into(csh handle, const uint8_t *code, size_t size)
+{
+	size_t off = 0;
+
+	while (off < size) {
+		cs_insn *insn;
+		size_t cnt = cs_disasm(handle, code + off, size - off, 0, 1, &insn), len;
+		bool nop;
+
+		if (!cnt)
+			return false;
+		nop = insn[0].id == X86_INS_NOP;
+		len = insn[0].size;
+		cs_free(insn, cnt);
+		if (!nop)
+			return false;
+		off += len;
+	}
+	return true;
+}
+
+int place__alias(const void *text, size_t size, uint64_t addr, uint64_t fn, struct place *out)
+{
+	const uint8_t *t = text;
+	bool found = false;
+	csh handle;
+	size_t i;
+
+	for (i = 0; i + 5 <= size; i++) {
+		if (t[i] != 0xe9 || addr + i + 5 + (int64_t)load_s32(t + i + 1) != fn)
+			continue;
+		if (!found || distance(addr + i, fn) < distance(out->addr, fn)) {
+			out->addr = addr + i;
+			out->cost = PLACE_EMULATED;
+			found = true;
+		}
+	}
+	if (found)
+		return 0;
+	if (fn < addr + 2 || fn > addr + size || disasm_open(&handle))
+		return -ENOENT;
+	for (i = 1; i <= 15 && fn - i >= addr; i++) {
+		const uint8_t *code = t + (fn - i - addr);
+
+		if (!falls_into(handle, code, i))
+			continue;
+		out->addr = fn - i;
+		out->cost = emulated(code, i) ? PLACE_EMULATED : PLACE_SINGLE_STEP;
+		found = true;
+		if (out->cost == PLACE_EMULATED)
+			break;
+	}
+	cs_close(&handle);
+	return found ? 0 : -ENOENT;
+}
+
+size_t place__data_refs(const void *code, size_t size, uint64_t addr, place_read_word read_word, void *ctx, uint64_t *out,
+			size_t max)
+{
+	x86_reg base = X86_REG_INVALID;
+	uint64_t base_value = 0;
+	size_t cnt, i, found = 0;
+	cs_insn *insn;
+	csh handle;
+
+	if (disasm_open(&handle))
+		return 0;
+	cnt = cs_disasm(handle, code, size, addr, 24, &insn);
+	for (i = 0; i < cnt && found < max; i++) {
+		const cs_x86 *x = &insn[i].detail->x86;
+
+		for (uint8_t k = 0; k < x->op_count && found < max; k++) {
+			const cs_x86_op *op = &x->operands[k];
+			uint64_t ref;
+
+			if (op->type != X86_OP_MEM || op->mem.index != X86_REG_INVALID)
+				continue;
+			if (op->mem.base == X86_REG_RIP)
+				ref = insn[i].address + insn[i].size + op->mem.disp;
+			else if (op->mem.base == X86_REG_INVALID && op->mem.segment == X86_REG_INVALID)
+				ref = op->mem.disp;
+			else if (base != X86_REG_INVALID && op->mem.base == base)
+				ref = base_value + op->mem.disp;
+			else
+				continue;
+			out[found++] = ref;
+			if (insn[i].id == X86_INS_MOV && k == 1 && x->operands[0].type == X86_OP_REG &&
+			    op->mem.base == X86_REG_RIP && !read_word(ctx, ref, &base_value))
+				base = x->operands[0].reg;
+		}
+		if (insn[i].id == X86_INS_LEA && x->op_count == 2 && x->operands[1].type == X86_OP_MEM &&
+		    x->operands[1].mem.base == X86_REG_RIP) {
+			base = x->operands[0].reg;
+			base_value = insn[i].address + insn[i].size + x->operands[1].mem.disp;
+		}
+		if (cs_insn_group(handle, &insn[i], X86_GRP_RET))
+			break;
+	}
+	if (cnt)
+		cs_free(insn, cnt);
+	cs_close(&handle);
+	return found;
+}

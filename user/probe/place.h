@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where in a function a uprobe is cheap. The kernel single-steps most instructions out of line, which costs dozens of times
+ * more than those it emulates: push, jmp, jcc, call, nop (arch/x86/kernel/uprobes.c, branch_setup_xol_ops and
+ * push_setup_xol_ops). Pure: bytes in, places out.
+ */
+#ifndef PLACE_H
+#define PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum place_cost {
+	PLACE_EMULATED,
+	PLACE_SINGLE_STEP,
+};
+
+struct place {
+	uint64_t addr;
+	enum place_cost cost;
+};
+
+/*
+ * The cheapest instruction of the function at ADDR (CODE: its first SIZE bytes) that every call executes and where the
+ * argument registers rdi, rsi, rdx still hold the arguments and the stack pointer still addresses the return address. Falls
+ * back to the entry itself. -EINVAL: the bytes are no code.
+ */
+int place__entry(const void *code, size_t size, uint64_t addr, struct place *out);
+
+/* The kernel would emulate the instruction at CODE rather than single-step it. */
+bool place__is_emulated(const void *code, size_t size);
+
+/*
+ * How many places in the text compare something with FN's address before a branch: the guards of an optimised
+ * indirect call whose body was inlined.
+ */
+size_t place__guards(const void *text, size_t size, uint64_t addr, uint64_t fn);
+
+/*
+ * An address other than FN at which execution is the same as at FN: a jmp to it (cheap to probe) or the padding nop that
+ * falls into it. The nearest to FN wins. -ENOENT.
+ */
+int place__alias(const void *text, size_t size, uint64_t addr, uint64_t fn, struct place *out);
+
+/*
+ * Data addresses that the first instructions of a function refer to, directly or through one pointer (a GOT entry); READ_WORD
+ * fetches that pointer from the running process. Returns how many were put into OUT.
+ */
+typedef int (*place_read_word)(void *ctx, uint64_t addr, uint64_t *value);
+size_t place__data_refs(const void *code, size_t size, uint64_t addr, place_read_word read_word, void *ctx, uint64_t *out,
+			size_t max);
+
+#endif

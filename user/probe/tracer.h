@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Tracing one process: the only user file that knows the BPF skeleton is tracer.c. Phases:
+ * open (configure and load) -> attach (probes, then tables, then count) -> consume / collect ... -> detach -> free.
+ */
+#ifndef TRACER_H
+#define TRACER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocators.h"
+#include "gc_probe.h"
+#include "shared.h"
+
+struct py_interp;
+struct tracer; /* opaque */
+
+struct tracer_opts {
+	uint32_t depth;          /* 1..MAX_DEPTH */
+	uint32_t max_blocks;     /* entries of the block map, a power of two */
+	bool read_only;
+	bool stop_at_finalize;
+};
+
+struct tracer_cost {
+	double emulated_ns;     /* one probe on an instruction that the kernel emulates, with a program that does nothing */
+	double returned_ns;     /* the same with a return probe */
+	double single_step_ns;  /* one probe on an instruction that is single-stepped */
+};
+
+/* -errno, with one sentence in WHY. */
+int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, struct tracer **out, char *why, size_t why_size);
+int tracer__attach(struct tracer *t, char *why, size_t why_size);
+void tracer__detach(struct tracer *t);
+void tracer__free(struct tracer *t);
+
+/* After the runtime came up under `run`: what py_interp__open could not know before. */
+void tracer__set_runtime(struct tracer *t, const struct py_interp *py);
+
+int tracer__epoll_fd(const struct tracer *t);
+struct tracer_events {
+	void *ctx;
+	void (*stack)(void *ctx, const struct stack_event *ev);
+	void (*finalize)(void *ctx);
+};
+/* Hands out what came; does not wait. */
+int tracer__consume(struct tracer *t, const struct tracer_events *handlers);
+
+/* Lives in memory shared with the programs: each field is read while it changes. */
+const struct proc_state *tracer__state(const struct tracer *t);
+/* Where the collector cannot be probed, its count of full collections is read now and then instead. */
+void tracer__set_gc_epoch(struct tracer *t, uint32_t full_collections);
+const struct allocators *tracer__allocators(const struct tracer *t);
+const struct gc_probe *tracer__gc_probe(const struct tracer *t);
+/* How many code objects were freed at this address; -ENOENT when it is not watched. */
+int tracer__code_gen(const struct tracer *t, uint64_t code, uint32_t *gen);
+const struct young *tracer__young(const struct tracer *t, size_t *cnt);
+int tracer__old_fd(const struct tracer *t);
+int tracer__groups_fd(const struct tracer *t);
+uint32_t tracer__probe_cnt(const struct tracer *t);
+const struct tracer_cost *tracer__cost(const struct tracer *t);
+
+#endif

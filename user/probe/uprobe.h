@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Attaching BPF programs to user code. One multi-uprobe link takes any number of places at once (kernel 6.6, commit
+ * 89ae89f53d20); before that, one perf event a place. libbpf 1.1 has no wrapper for the former.
+ */
+#ifndef UPROBE_H
+#define UPROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define UPROBE_MULTI_ATTACH_TYPE 48 /* BPF_TRACE_UPROBE_MULTI */
+
+/* Tries it with a tiny program and an impossible path. */
+bool uprobe__have_multi(void);
+
+struct uprobe_target {
+	const char *path; /* of the file, as seen from here */
+	pid_t pid;
+	bool multi;       /* programs were loaded with UPROBE_MULTI_ATTACH_TYPE */
+};
+
+struct uprobe_links {
+	int *fds;
+	size_t cnt;
+};
+
+/*
+ * Attaches PROG_FD at CNT file offsets; at returns of the functions entered there if RETURNS. REF_CTR_OFFS: file offsets of USDT
+ * semaphores or NULL. Links are appended to LINKS and last until uprobe_links__close.
+ */
+int uprobe__attach(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *ref_ctr_offs, size_t cnt,
+		   bool returns, struct uprobe_links *links);
+void uprobe_links__close(struct uprobe_links *links);
+
+#endif
