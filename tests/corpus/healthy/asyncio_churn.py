@@ -22,7 +22,7 @@ async def fetch(number):
 
 
 async def handle():
-    parts = await asyncio.gather(*(fetch(number) for number in range(8)))
+    parts = await asyncio.gather(*[fetch(number) for number in range(8)])
     return sum(len(part) for part in parts)
 
 

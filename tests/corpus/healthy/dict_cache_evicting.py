@@ -9,6 +9,8 @@ import harness
 TRUTH = {
     "kind": "dict cache with eviction",
     "healthy": True,
+    # fast enough that what was cached before the attach is replaced in about a second
+    "rate": 200,
 }
 
 CACHE = {}

@@ -10,6 +10,8 @@ import harness
 TRUTH = {
     "kind": "bounded lru_cache",
     "healthy": True,
+    # fast enough that what was cached before the attach is replaced in about a second
+    "rate": 200,
 }
 
 SEQUENCE = [0]
