@@ -23,7 +23,7 @@ static int choose_layout(struct py_interp *py, const struct reason *why)
 	return 0;
 }
 
-static void find_types(struct py_interp *py)
+static int find_types(struct py_interp *py, const struct reason *why)
 {
 	py->types = (struct py_types){
 		.type = module__symbol(py, "PyType_Type"),
@@ -35,6 +35,9 @@ static void find_types(struct py_interp *py)
 		.frozenset = module__symbol(py, "PyFrozenSet_Type"),
 		.bytearray = module__symbol(py, "PyByteArray_Type"),
 	};
+	if (!py->types.type || !py->types.code || !py->types.str)
+		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d does not export its types", py->version, py->pid);
+	return 0;
 }
 
 /* PyObject *_PySet_Dummy points to a static object: setobject.c */
@@ -68,7 +71,9 @@ int py_interp__open(struct py_interp *py, pid_t pid, char *why_text, size_t why_
 	err = choose_layout(py, &why);
 	if (err)
 		goto out;
-	find_types(py);
+	err = find_types(py, &why);
+	if (err)
+		goto out;
 	find_set_dummy(py);
 	err = runtime__find(py, &maps, &why);
 out:

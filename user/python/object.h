@@ -44,13 +44,28 @@ const char *block_use__name(enum block_use use);
  * Conservative: USE_UNKNOWN when in doubt. */
 enum block_use py_block__use(const struct py_interp *py, uint64_t addr, uint64_t size);
 
-/* The buffers that an object of a builtin type (or a subclass of one) owns directly; at most MAX; returns how many. Layout-exact:
- * list.ob_item, dict.ma_keys (combined tables only) and ma_values, set.table (unless the small one), bytearray.ob_bytes,
- * deque blocks (left and right end), instance values reached through a managed-dict pre-header (3.11+). */
 struct owned_buffer {
 	uint64_t addr;
 	enum block_use use;
 };
+
+/*
+ * What instances of a type own, so that it is found out once per type and not for each instance.
+ */
+enum py_container { OWNS_NOTHING, OWNS_LIST, OWNS_DICT, OWNS_SET, OWNS_BYTEARRAY, OWNS_DEQUE };
+struct py_owner {
+	enum py_container container;
+	bool managed; /* instances have words in front of them (3.11+) */
+};
+/* -EFAULT: no type. */
+int py_type__owner(const struct py_interp *py, uint64_t type, struct py_owner *out);
+/* As py_object__buffers, for an OWNER known already. */
+size_t py_object__owned(const struct py_interp *py, uint64_t object, const struct py_owner *owner, struct owned_buffer *out,
+			size_t max);
+
+/* The buffers that an object of a builtin type (or a subclass of one) owns directly; at most MAX; returns how many. Layout-exact:
+ * list.ob_item, dict.ma_keys (combined tables only) and ma_values, set.table (unless the small one), bytearray.ob_bytes,
+ * deque blocks (left and right end), instance values reached through a managed-dict pre-header (3.11+). */
 size_t py_object__buffers(const struct py_interp *py, uint64_t object, uint64_t type, struct owned_buffer *out, size_t max);
 
 #endif
