@@ -128,7 +128,14 @@ def type_name(kind):
 
 def _census():
     """{type name: [objects, bytes]} of all that can be reached from what the collector tracks."""
+    enabled, frozen = gc.isenabled(), gc.get_freeze_count()
+    gc.disable()
+    gc.unfreeze()
     todo = gc.get_objects()
+    if frozen:
+        gc.freeze()
+    if enabled:
+        gc.enable()
     seen, found = {}, {}
     # 3.12.1: gc.get_referents(_asyncio) never returns once its free list holds something
     ignore = {id(todo), id(seen), id(found), id(sys.modules.get("_asyncio"))}

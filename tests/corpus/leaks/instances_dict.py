@@ -15,7 +15,7 @@ TRUTH = {
 }
 
 class Base:
-    __slots__ = harness.slots(50)
+    __slots__ = harness.slots(120)
 
 
 class Session(Base):
