@@ -49,7 +49,7 @@ static void find_set_dummy(struct py_interp *py)
 		py->set_dummy_addr = 0;
 }
 
-int py_interp__open(struct py_interp *py, pid_t pid, char *why_text, size_t why_size)
+static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why_text, size_t why_size)
 {
 	const struct reason why = { why_text, why_size };
 	struct proc_maps maps;
@@ -76,11 +76,23 @@ int py_interp__open(struct py_interp *py, pid_t pid, char *why_text, size_t why_
 		goto out;
 	find_set_dummy(py);
 	err = runtime__find(py, &maps, &why);
+	if (early && err == -EAGAIN)
+		err = 0;
 out:
 	proc_maps__free(&maps);
 	if (err)
 		py_interp__close(py);
 	return err;
+}
+
+int py_interp__open(struct py_interp *py, pid_t pid, char *why, size_t why_size)
+{
+	return open_interp(py, pid, false, why, why_size);
+}
+
+int py_interp__open_early(struct py_interp *py, pid_t pid, char *why, size_t why_size)
+{
+	return open_interp(py, pid, true, why, why_size);
 }
 
 void py_interp__close(struct py_interp *py)

@@ -7,6 +7,7 @@
 static const struct py_layout layouts[] = {
 	{
 		.major = 3, .minor = 8,
+		.runtime_finalizing = 16, .runtime_main_interp = NO_OFF,
 		.runtime_interp_head = 32, .runtime_interp_main = 40, .runtime_tstate_current = 1368,
 		.runtime_gc = 344,
 		.interp_next = 0, .interp_id = 16, .interp_tstate_head = 8, .interp_gc = NO_OFF,
@@ -32,6 +33,7 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 9,
+		.runtime_finalizing = 16, .runtime_main_interp = NO_OFF,
 		.runtime_interp_head = 32, .runtime_interp_main = 40, .runtime_tstate_current = 568,
 		.runtime_gc = NO_OFF,
 		.interp_next = 0, .interp_id = 24, .interp_tstate_head = 8, .interp_gc = 616,
@@ -57,6 +59,7 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 10,
+		.runtime_finalizing = 16, .runtime_main_interp = NO_OFF,
 		.runtime_interp_head = 32, .runtime_interp_main = 40, .runtime_tstate_current = 568,
 		.runtime_gc = NO_OFF,
 		.interp_next = 0, .interp_id = 24, .interp_tstate_head = 8, .interp_gc = 616,
@@ -82,6 +85,7 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 11,
+		.runtime_finalizing = 24, .runtime_main_interp = NO_OFF,
 		.runtime_interp_head = 40, .runtime_interp_main = 48, .runtime_tstate_current = 576,
 		.runtime_gc = NO_OFF,
 		.interp_next = 0, .interp_id = 48, .interp_tstate_head = 16, .interp_gc = 648,
@@ -107,6 +111,7 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 12,
+		.runtime_finalizing = 24, .runtime_main_interp = 76392,
 		.runtime_interp_head = 40, .runtime_interp_main = 48, .runtime_tstate_current = NO_OFF,
 		.runtime_gc = NO_OFF,
 		.interp_next = 0, .interp_id = 8, .interp_tstate_head = 72, .interp_gc = 112,
@@ -132,6 +137,7 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 13,
+		.runtime_finalizing = 608, .runtime_main_interp = 88352,
 		.runtime_interp_head = 632, .runtime_interp_main = 640, .runtime_tstate_current = NO_OFF,
 		.runtime_gc = NO_OFF,
 		.interp_next = 7264, .interp_id = 7272, .interp_tstate_head = 7344, .interp_gc = 7400,

@@ -18,6 +18,8 @@ struct py_layout {
 
 	/* _PyRuntimeState: Include/internal/pycore_runtime.h (3.8: pycore_pystate.h) */
 	uint32_t runtime_interp_head, runtime_interp_main;
+	uint32_t runtime_finalizing;     /* .finalizing, ._finalizing since 3.9 */
+	uint32_t runtime_main_interp;    /* ._main_interpreter, the main interpreter itself, 3.12+ */
 	uint32_t runtime_tstate_current; /* .gilstate.tstate_current, to 3.11 */
 	uint32_t runtime_gc;             /* 3.8 */
 

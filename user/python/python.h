@@ -64,6 +64,8 @@ struct py_interp {
  * WHY gets one sentence in each of these cases.
  */
 int py_interp__open(struct py_interp *py, pid_t pid, char *why, size_t why_size);
+/* The same for one that has not started yet: what only a running interpreter has (interp_addr, threads, gc) may be missing. */
+int py_interp__open_early(struct py_interp *py, pid_t pid, char *why, size_t why_size);
 void py_interp__close(struct py_interp *py);
 
 /* What the BPF side needs to walk frames and to recognise objects. */

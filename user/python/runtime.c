@@ -173,6 +173,21 @@ static int find_gc(const struct finder *f)
 	return 0;
 }
 
+/* What has its place before the interpreter is initialised. */
+static void find_static(struct py_interp *py)
+{
+	const struct py_layout *l = py->layout;
+
+	py->runtime_addr = module__symbol(py, "_PyRuntime");
+	py->finalizing_addr = py->runtime_addr + l->runtime_finalizing;
+	if (l->interp_gil == NO_OFF) {
+		py->tstate_slot_addr = py->runtime_addr + l->runtime_tstate_current;
+	} else {
+		py->gil_ptr_addr = py->runtime_addr + l->runtime_main_interp + l->interp_gil;
+		py->gil_holder_off = l->gil_last_holder;
+	}
+}
+
 int runtime__find(struct py_interp *py, const struct proc_maps *maps, const struct reason *why)
 {
 	const struct finder f = { .py = py, .maps = maps, .why = why };
@@ -180,7 +195,7 @@ int runtime__find(struct py_interp *py, const struct proc_maps *maps, const stru
 							count_interps };
 	int err = 0;
 
-	py->runtime_addr = module__symbol(py, "_PyRuntime");
+	find_static(py);
 	err = debug_offsets__check(py, why);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && !err; i++)
 		err = steps[i](&f);

@@ -15,6 +15,8 @@ enum {
 	DEQUE_LEN = 64,      /* BLOCKLEN of Modules/_collectionsmodule.c */
 	LINEAR_PROBES = 9,   /* Objects/setobject.c */
 	SET_PLACES_MIN = 16, /* smaller ones are inside the set */
+	SET_WINDOWS = 16,
+	SET_WINDOW_PLACES = 32,
 };
 
 struct block {
@@ -82,14 +84,22 @@ static bool is_prefixed_values(const struct block *b)
 	return false;
 }
 
-/* new_values() of 3.13: struct _dictvalues, then the insertion order */
+/*
+ * new_values() of 3.13: capacity, size, embedded and a byte that is not set (struct _dictvalues), the values, and in which
+ * order they came.
+ */
 static bool is_counted_values(const struct block *b)
 {
-	const unsigned char *bytes = (const unsigned char *)b->words;
-	uint64_t capacity = bytes[0];
+	const unsigned char *bytes = (const unsigned char *)b->words, *order;
+	uint64_t capacity = bytes[0], used = bytes[1];
 
-	return capacity && capacity <= 30 && bytes[1] <= capacity && !bytes[2] && bytes[3] == 1 &&
-	       fits(b, 8 + 8 * capacity + (capacity + 7) / 8 * 8);
+	if (!capacity || capacity > 30 || used > capacity || bytes[2] || !fits(b, 8 + 8 * capacity + (capacity + 7) / 8 * 8))
+		return false;
+	order = bytes + 8 + 8 * capacity;
+	for (uint64_t i = 0; i < used; i++)
+		if (order[i] >= capacity || !b->words[1 + order[i]])
+			return false;
+	return used > 0;
 }
 
 static bool is_dict_values(const struct block *b)
@@ -106,18 +116,15 @@ static bool is_dict_values(const struct block *b)
 	return false;
 }
 
-/* setentry: key, hash. Keys are found near the place that their hash says, unless that was taken. */
-static bool is_set_table(const struct block *b)
-{
-	uint64_t places = SET_PLACES_MIN, seen = 0, near = 0, cnt = b->word_cnt / 2;
-	int looked_at = 0;
+struct set_table {
+	uint64_t places, seen, near;
+};
 
-	while (places * 16 + SLACK_BYTES <= b->size && places < 1UL << 40)
-		places *= 2;
-	if (!fits(b, places * 16))
-		return false;
-	for (uint64_t i = 0; i < cnt && i < places; i++) {
-		uint64_t key = b->words[2 * i], hash = b->words[2 * i + 1];
+/* setentry: key, hash. Keys are found near the place that their hash says, unless that was taken. */
+static bool look_at_places(const struct block *b, const uint64_t *words, uint64_t first, uint64_t cnt, struct set_table *t)
+{
+	for (uint64_t i = 0; i < cnt; i++) {
+		uint64_t key = words[2 * i], hash = words[2 * i + 1];
 
 		if (!key && !hash)
 			continue;
@@ -125,12 +132,38 @@ static bool is_set_table(const struct block *b)
 			continue;
 		if (!is_address(key) || hash == UINT64_MAX)
 			return false;
-		seen++;
-		near += ((i - hash) & (places - 1)) <= LINEAR_PROBES;
-		if (looked_at++ < SAMPLES && !is_object(b, key))
+		if (t->seen++ < SAMPLES && !is_object(b, key))
+			return false;
+		t->near += ((first + i - hash) & (t->places - 1)) <= LINEAR_PROBES;
+	}
+	return true;
+}
+
+/* Keys may be crowded in one part of a table: windows all over it are looked at. */
+static bool look_at_windows(const struct block *b, struct set_table *t)
+{
+	uint64_t words[SET_WINDOW_PLACES * 2], first;
+
+	for (uint64_t i = 0; i < SET_WINDOWS; i++) {
+		first = t->places / SET_WINDOWS * i;
+		if (remote__read(&b->py->mem, b->addr + first * 16, words, sizeof(words)) ||
+		    !look_at_places(b, words, first, SET_WINDOW_PLACES, t))
 			return false;
 	}
-	return seen && near * 2 > seen;
+	return true;
+}
+
+static bool is_set_table(const struct block *b)
+{
+	struct set_table t = { .places = SET_PLACES_MIN };
+	bool right;
+
+	while (t.places * 16 + SLACK_BYTES <= b->size && t.places < 1UL << 40)
+		t.places *= 2;
+	if (!fits(b, t.places * 16) || !look_at_places(b, b->words, 0, b->word_cnt / 2 < t.places ? b->word_cnt / 2 : t.places, &t))
+		return false;
+	right = t.places <= b->word_cnt / 2 || look_at_windows(b, &t);
+	return right && t.seen && t.near * 2 > t.seen;
 }
 
 /* Links at the ends of a deque are not set: one neighbour that links back is enough. */
@@ -187,7 +220,8 @@ static enum block_use array_use(const struct block *b)
 		return USE_LIST_ITEMS;
 	for (uint64_t places = 8; places <= 128; places *= 2) {
 		cnt = places * 2 / 3;
-		if (b->size < cnt * 8 || b->size >= cnt * 8 + 16)
+		/* SIZE is exact, or was rounded up to 16. */
+		if (b->size != cnt * 8 && (b->size != cnt * 8 + 8 || b->size % 16))
 			continue;
 		for (used = 0; used < cnt && is_object(b, b->words[used]); used++)
 			;

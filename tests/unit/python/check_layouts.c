@@ -39,6 +39,16 @@ static void check(const char *field, uint64_t ours, uint64_t theirs)
 
 static void check_runtime(const struct py_layout *l)
 {
+#if PY_VERSION_HEX >= 0x03090000
+	OFF(runtime_finalizing, _PyRuntimeState, _finalizing);
+#else
+	OFF(runtime_finalizing, _PyRuntimeState, finalizing);
+#endif
+#if PY_VERSION_HEX >= 0x030c0000
+	OFF(runtime_main_interp, _PyRuntimeState, _main_interpreter);
+#else
+	NONE(runtime_main_interp);
+#endif
 	OFF(runtime_interp_head, _PyRuntimeState, interpreters.head);
 	OFF(runtime_interp_main, _PyRuntimeState, interpreters.main);
 #if PY_VERSION_HEX < 0x030c0000

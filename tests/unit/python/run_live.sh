@@ -1,0 +1,36 @@
+#!/bin/sh
+# run_live.sh LIVE_TRUTH: runs the built live_truth against every interpreter found here. One line each.
+here=$(cd "$(dirname "$0")" && pwd)
+live_truth=$1
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+status=0
+found=0
+
+check() { # python
+	found=$((found + 1))
+	rm -f "$tmp/in" "$tmp/out" "$tmp/truth"
+	mkfifo "$tmp/in" "$tmp/out"
+	"$1" -W ignore "$here/live_truth.py" "$tmp/truth" <"$tmp/in" >"$tmp/out" &
+	pid=$!
+	exec 3>"$tmp/in" 4<"$tmp/out"
+	if read -r line <&4 && [ "$line" = ready ]; then
+		"$live_truth" "$pid" "$tmp/truth" || status=1
+	else
+		echo "$1: the target failed"
+		status=1
+	fi
+	exec 3>&- 4<&-
+	wait "$pid"
+}
+
+root=$(pyenv root 2>/dev/null || echo "${PYENV_ROOT:-$HOME/.pyenv}")
+for python in "$root"/versions/*/bin/python3 /usr/bin/python3; do
+	[ -x "$python" ] || continue
+	case $("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') in
+	3.8 | 3.9 | 3.10 | 3.11 | 3.12 | 3.13) check "$python" ;;
+	*) echo "SKIP: $python" ;;
+	esac
+done
+[ "$found" -gt 0 ] || { echo "SKIP: no interpreter found"; exit 0; }
+exit $status
