@@ -365,7 +365,7 @@ int raw_free(struct pt_regs *ctx)
 	return 0;
 }
 
-static __always_inline void gc_begin(struct pt_regs *ctx, __u32 gen)
+static __always_inline void gc_begin(__u32 gen)
 {
 	struct proc_state *ps;
 	__u64 id;
@@ -381,7 +381,7 @@ static __always_inline void gc_begin(struct pt_regs *ctx, __u32 gen)
 SEC("uprobe/gc_start")
 int gc_start(struct pt_regs *ctx)
 {
-	gc_begin(ctx, ctx->si);
+	gc_begin(ctx->si);
 	return 0;
 }
 
@@ -395,12 +395,12 @@ int gc_start_usdt(struct pt_regs *ctx)
 	gen = value;
 	if (cfg.gc_arg_is_memory)
 		bpf_probe_read_user(&gen, sizeof(gen), (void *)(value + (__s64)cfg.gc_arg_disp));
-	gc_begin(ctx, gen);
+	gc_begin(gen);
 	return 0;
 }
 
 SEC("uprobe/gc_done")
-int gc_done(struct pt_regs *ctx)
+int gc_done(struct pt_regs *ctx __attribute__((unused)))
 {
 	struct proc_state *ps;
 	__u64 id, ns;
@@ -422,9 +422,31 @@ int gc_done(struct pt_regs *ctx)
 	return 0;
 }
 
+/* The address space is replaced: what comes after under this pid is another program. */
+SEC("raw_tp/sched_process_exec")
+int process_exec(void *ctx __attribute__((unused)))
+{
+	struct plain_event *ev;
+	struct proc_state *ps;
+	__u64 id;
+	__u32 slot;
+
+	ps = current_proc(&slot, &id);
+	if (!ps)
+		return 0;
+	ps->active = 0;
+	ev = bpf_ringbuf_reserve(&events, sizeof(*ev), 0);
+	if (!ev)
+		return 0;
+	ev->type = EVENT_EXEC;
+	ev->slot = slot;
+	bpf_ringbuf_submit(ev, 0);
+	return 0;
+}
+
 /* For calibration: what a probe costs that does nothing. */
 SEC("uprobe/nothing")
-int nothing(struct pt_regs *ctx)
+int nothing(struct pt_regs *ctx __attribute__((unused)))
 {
 	return 0;
 }

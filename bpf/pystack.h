@@ -77,7 +77,7 @@ static __always_inline __u64 top_frame(__u64 tstate)
 }
 
 /* The frame at *FRAME into *OUT, *FRAME to its caller. 1: a Python frame; 0: one to skip; -1: unreadable. */
-static __always_inline int next_frame(__u64 *frame, struct frame *out)
+static __always_inline int next_frame(__u64 *frame, struct raw_frame *out)
 {
 	char window[FRAME_WINDOW_BYTES];
 	__s32 lasti;
@@ -158,7 +158,7 @@ static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame
 	__u32 id = 0, depth = 0;
 	int i, kind;
 
-	ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + MAX_DEPTH * sizeof(struct frame), 0);
+	ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + MAX_DEPTH * sizeof(struct raw_frame), 0);
 	if (!ev) {
 		lose(ps, LOSS_RINGBUF);
 		return 0;
@@ -175,7 +175,7 @@ static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame
 		return 0;
 	}
 	for (i = 0; i < MAX_DEPTH; i++) {
-		struct frame f;
+		struct raw_frame f;
 
 		if (!frame || depth >= cfg.depth)
 			break;
@@ -205,7 +205,7 @@ static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot)
 {
 	__u64 tstate, top = 0, frame, hash = 0x517cc1b727220a95ULL ^ slot;
 	__u32 depth = 0, *id;
-	struct frame f;
+	struct raw_frame f;
 	int i, kind;
 
 	tstate = current_tstate(ps);

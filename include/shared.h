@@ -56,13 +56,13 @@ struct agg {
 	__s64 objects;
 };
 
-struct frame {
+struct raw_frame {
 	__u64 code;
 	__s32 lasti; /* byte offset into the bytecode */
 	__u32 code_gen; /* how many code objects had been freed at this address before */
 };
 
-enum event_type { EVENT_STACK = 1, EVENT_FINALIZE = 2 };
+enum event_type { EVENT_STACK = 1, EVENT_FINALIZE = 2, EVENT_EXEC = 3 };
 
 /* Ring buffer records. */
 struct stack_event {
@@ -72,7 +72,7 @@ struct stack_event {
 	__u32 depth;
 	__u32 truncated; /* there were more frames than --depth */
 	__u32 pad;
-	struct frame frames[]; /* innermost first */
+	struct raw_frame frames[]; /* innermost first */
 };
 
 struct plain_event {

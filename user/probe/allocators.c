@@ -118,6 +118,7 @@ int allocators__find(const struct py_interp *py, bool read_only, struct allocato
 	int err, t, op;
 
 	memset(out, 0, sizeof(*out));
+	out->read_only = read_only;
 	for (t = 0; t < TABLE_CNT; t++) {
 		err = find_table(py, t, out);
 		if (err)

@@ -33,6 +33,7 @@ struct allocators {
 	struct alloc_slot slots[TABLE_CNT][OP_CNT];
 	bool mem_is_obj;   /* the two tables hold the same functions (the default) */
 	bool inlined;      /* some slot has guards */
+	bool read_only;    /* as asked for */
 	bool blind;        /* inlined, and not redirected: --read-only or no alias */
 };
 

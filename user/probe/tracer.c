@@ -31,6 +31,7 @@ struct tracer {
 	struct gc_probe gc;
 	struct uprobe_target target;
 	struct uprobe_links links;
+	struct bpf_link *exec_link;
 	struct redirect *redirect;
 	struct proc_state *state; /* mapped */
 	size_t state_bytes;
@@ -64,6 +65,8 @@ static int ring_event(void *ctx, void *data, size_t size)
 		t->handlers->stack(t->handlers->ctx, data);
 	else if (ev->type == EVENT_FINALIZE)
 		t->handlers->finalize(t->handlers->ctx);
+	else if (ev->type == EVENT_EXEC)
+		t->handlers->exec(t->handlers->ctx);
 	return 0;
 }
 
@@ -103,7 +106,7 @@ static int configure(struct tracer *t, const struct tracer_opts *opts)
 	py_interp__walk_layout(t->py, (struct walk_layout *)&s->rodata->layout);
 	bpf_object__for_each_program(prog, s->obj) {
 		bpf_program__set_autoattach(prog, false);
-		if (t->target.multi)
+		if (t->target.multi && prog != s->progs.process_exec)
 			bpf_program__set_expected_attach_type(prog, (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE);
 	}
 	return bpf_map__set_max_entries(s->maps.old_blocks, opts->max_blocks);
@@ -271,6 +274,10 @@ int tracer__attach(struct tracer *t, char *why, size_t why_size)
 		for (int op = 0; op < OP_CNT && !err; op++)
 			err = attach_op(t, raw, op);
 	err = err ?: attach_gc(t);
+	if (!err) {
+		t->exec_link = bpf_program__attach(t->skel->progs.process_exec);
+		err = t->exec_link ? 0 : -errno;
+	}
 	if (err) {
 		say(why, why_size, err, "cannot place the probes");
 		goto fail;
@@ -296,6 +303,8 @@ void tracer__detach(struct tracer *t)
 	if (t->state)
 		t->state->active = 0;
 	uprobe_links__close(&t->links);
+	bpf_link__destroy(t->exec_link);
+	t->exec_link = NULL;
 }
 
 void tracer__free(struct tracer *t)

@@ -43,7 +43,8 @@ int tracer__epoll_fd(const struct tracer *t);
 struct tracer_events {
 	void *ctx;
 	void (*stack)(void *ctx, const struct stack_event *ev);
-	void (*finalize)(void *ctx);
+	void (*finalize)(void *ctx); /* the interpreter is being torn down: the books are closed */
+	void (*exec)(void *ctx);     /* the process became another program: likewise */
 };
 /* Hands out what came; does not wait. */
 int tracer__consume(struct tracer *t, const struct tracer_events *handlers);

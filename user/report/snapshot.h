@@ -53,6 +53,8 @@ struct snapshot {
 	const struct snapshot_process *processes;
 	size_t processes_cnt;
 	int64_t outstanding_bytes, outstanding_objects;
+	int64_t pymalloc_bytes, pymalloc_objects; /* of these, in the mem and object domains */
+	uint64_t events; /* allocator calls seen */
 	uint64_t lost_events, lost_stacks;
 	const struct snapshot_counter *lost_more; /* other losses by name */
 	size_t lost_more_cnt;

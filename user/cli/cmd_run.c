@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "commands.h"
+#include "options.h"
+
+int cmd_run(const struct options *o)
+{
+	(void)o;
+	return EXIT_UNSUPPORTED;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <stdio.h>
+
+#include "commands.h"
+#include "log.h"
+#include "options.h"
+#include "snapshot.h"
+#include "text.h"
+
+static int print_schema(void)
+{
+	struct text text = {};
+	int err;
+
+	snapshot__json_schema(&text);
+	err = text.failed || fwrite(text.s, 1, text.len, stdout) != text.len || fflush(stdout);
+	text__free(&text);
+	return err ? EXIT_INCOMPLETE : EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+	static int (*const commands[])(const struct options *) = {
+		[CMD_TRACE] = cmd_trace,
+		[CMD_RUN] = cmd_run,
+		[CMD_DOCTOR] = cmd_doctor,
+	};
+	struct options o;
+	int code;
+
+	options__parse(argc, argv, &o);
+	log__set_level(o.verbose > 1 ? LOG_DEBUG : o.verbose ? LOG_INFO : LOG_WARN);
+	code = o.json_schema ? print_schema() : commands[o.command](&o);
+	options__free(&o);
+	return code;
+}

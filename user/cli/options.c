@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "options.h"
+#include "text.h"
+
+#define STR_(x) #x
+#define STR(x) STR_(x)
+
+const char *argp_program_version = "pyleak-bpf " PYLEAK_VERSION;
+error_t argp_err_exit_status = EXIT_USAGE;
+
+enum key {
+	KEY_MODE = 0x100,
+	KEY_BUDGET,
+	KEY_DEPTH,
+	KEY_GROUP_BY,
+	KEY_MIN_AGE,
+	KEY_NATIVE,
+	KEY_READ_ONLY,
+	KEY_JSON,
+	KEY_JSON_SCHEMA,
+	KEY_MAX_BLOCKS,
+};
+
+static const struct argp_option option_table[] = {
+	{ "pid", 'p', "PID[,PID...]", 0, "Trace these running processes", 1 },
+	{ "interval", 'i', "SEC", 0, "Time between reports (default 5)", 2 },
+	{ "duration", 'd', "SEC", 0, "Stop after this long (default: until stopped; Ctrl-C prints a last report)", 2 },
+	{ "top", 'n', "N", 0, "Growers shown (default 10)", 2 },
+	{ "mode", KEY_MODE, "exact", 0, "exact: every allocation. The only mode so far", 3 },
+	{ "depth", KEY_DEPTH, "N", 0, "Python frames kept per stack, at most " STR(MAX_DEPTH) " (default 64)", 3 },
+	{ "max-blocks", KEY_MAX_BLOCKS, "N", 0, "Live blocks that can be held; more are counted as lost (default 4194304)", 3 },
+	{ "group-by", KEY_GROUP_BY, "WHAT", 0, "What one row is: stack, line, function, type, app (innermost frame of your own code), process (default stack)", 4 },
+	{ "min-age", KEY_MIN_AGE, "SEC", 0, "Leave out what is younger", 4 },
+	{ "read-only", KEY_READ_ONLY, NULL, 0, "Write nothing into the target's memory beyond the kernel's uprobes; sees little of interpreters that inline their allocator", 5 },
+	{ "json", KEY_JSON, NULL, 0, "One JSON object per interval on stdout, nothing else there", 6 },
+	{ "json-schema", KEY_JSON_SCHEMA, NULL, 0, "Print the schema of that object and exit", 6 },
+	{ "output", 'o', "FILE", 0, "run: write the report here instead of to stderr", 6 },
+	{ "verbose", 'v', NULL, 0, "Say more on stderr (repeatable); whole stacks in the table", 7 },
+	{ 0 },
+};
+
+static const char doc[] =
+	"Find memory leaks in running Python processes from outside: which line, which type, how fast.\v"
+	"Commands:\n"
+	"  pyleak-bpf -p PID            trace a running process; print the top growers every interval\n"
+	"  pyleak-bpf run -- CMD...     start CMD traced from the interpreter's first allocation\n"
+	"  pyleak-bpf doctor [-p PID]   what works on this host, kernel and interpreter, and why not\n"
+	"\n"
+	"Sizes take KiB, MiB, GiB; times s, m, h. Exit status: 0 fine, 2 usage, 3 not supported here, 4 target gone or not "
+	"ours to trace, 5 result incomplete, 6 internal error; run passes CMD's own status on.";
+
+static const char args_doc[] = "[trace] -p PID[,PID...]\nrun [OPTION...] -- CMD...\ndoctor [-p PID]";
+
+static void parse_pids(struct argp_state *state, struct options *o, const char *arg)
+{
+	char *copy = strdup(arg), *save = NULL, *word;
+
+	for (word = copy ? strtok_r(copy, ",", &save) : NULL; word; word = strtok_r(NULL, ",", &save)) {
+		char *end;
+		long pid;
+
+		errno = 0;
+		pid = strtol(word, &end, 10);
+		if (errno || *end || pid <= 0 || pid > 1 << 22)
+			argp_error(state, "'%s' is no process id", word);
+		if (o->pids_cnt == MAX_PROCS)
+			argp_error(state, "at most %d processes at once", MAX_PROCS);
+		for (size_t i = 0; i < o->pids_cnt; i++)
+			if (o->pids[i] == pid)
+				argp_error(state, "process %ld is named twice", pid);
+		o->pids = realloc(o->pids, (o->pids_cnt + 1) * sizeof(*o->pids));
+		if (!o->pids)
+			argp_failure(state, EXIT_INTERNAL, ENOMEM, "processes");
+		o->pids[o->pids_cnt++] = pid;
+	}
+	if (!o->pids_cnt)
+		argp_error(state, "-p needs a process id");
+	free(copy);
+}
+
+static double parse_time(struct argp_state *state, const char *name, const char *arg, double min)
+{
+	double s;
+
+	if (units__parse_seconds(arg, &s) || s < min || s > 366 * 86400.0)
+		argp_error(state, "--%s: '%s' is no time from %g s to a year (examples: 5, 500ms, 10m, 1h)", name, arg, min);
+	return s;
+}
+
+static uint32_t parse_number(struct argp_state *state, const char *name, const char *arg, unsigned long min, unsigned long max)
+{
+	char *end;
+	unsigned long v;
+
+	errno = 0;
+	v = strtoul(arg, &end, 10);
+	if (errno || end == arg || *end || *arg == '-' || v < min || v > max)
+		argp_error(state, "--%s: '%s' is no number from %lu to %lu", name, arg, min, max);
+	return v;
+}
+
+static uint32_t power_of_two(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n)
+		p <<= 1;
+	return p;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'p':
+		parse_pids(state, o, arg);
+		break;
+	case 'i':
+		o->interval_s = parse_time(state, "interval", arg, 0.1);
+		break;
+	case 'd':
+		o->duration_s = parse_time(state, "duration", arg, 0.1);
+		break;
+	case 'n':
+		o->top = parse_number(state, "top", arg, 1, 100000);
+		break;
+	case 'o':
+		o->output = arg;
+		break;
+	case 'v':
+		o->verbose++;
+		break;
+	case KEY_MODE:
+		if (!strcmp(arg, "budget"))
+			argp_error(state, "--mode budget is not there yet; exact is what this version does");
+		if (strcmp(arg, "exact"))
+			argp_error(state, "--mode: '%s' is not a mode (exact)", arg);
+		break;
+	case KEY_DEPTH:
+		o->depth = parse_number(state, "depth", arg, 1, MAX_DEPTH);
+		break;
+	case KEY_MAX_BLOCKS:
+		o->max_blocks = power_of_two(parse_number(state, "max-blocks", arg, 1, 1UL << 28));
+		break;
+	case KEY_GROUP_BY:
+		if (growth_group__parse(arg, &o->group) || o->group == GROUP_CONTAINER)
+			argp_error(state, "--group-by: '%s' is none of stack, line, function, type, app, process", arg);
+		break;
+	case KEY_MIN_AGE:
+		o->min_age_s = parse_time(state, "min-age", arg, 0);
+		break;
+	case KEY_READ_ONLY:
+		o->read_only = true;
+		break;
+	case KEY_JSON:
+		o->json = true;
+		break;
+	case KEY_JSON_SCHEMA:
+		o->json_schema = true;
+		break;
+	case ARGP_KEY_ARG:
+		if (o->command != CMD_RUN)
+			argp_error(state, "'%s' is not understood", arg);
+		return ARGP_ERR_UNKNOWN; /* then ARGP_KEY_ARGS gets all the rest: CMD and what belongs to it */
+	case ARGP_KEY_ARGS:
+		o->argv = state->argv + state->next;
+		break;
+	case ARGP_KEY_END:
+		if (o->json_schema)
+			break;
+		if (o->command == CMD_TRACE && !o->pids_cnt)
+			argp_error(state, "which process? -p PID, or: run -- CMD...");
+		if (o->command == CMD_RUN && !o->argv)
+			argp_error(state, "run what? run -- CMD...");
+		if (o->command == CMD_RUN && o->pids_cnt)
+			argp_error(state, "run starts its own process: -p does not go with it");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	enum command command;
+} commands[] = { { "trace", CMD_TRACE }, { "run", CMD_RUN }, { "doctor", CMD_DOCTOR } };
+
+void options__parse(int argc, char **argv, struct options *o)
+{
+	const struct argp argp = { option_table, parse, args_doc, doc, NULL, NULL, NULL };
+	static char name[] = "pyleak-bpf";
+
+	*o = (struct options){
+		.interval_s = 5,
+		.top = 10,
+		.depth = 64,
+		.max_blocks = 1 << 22,
+	};
+	if (argc > 1 && argv[1][0] != '-') {
+		size_t i, cnt = sizeof(commands) / sizeof(commands[0]);
+
+		for (i = 0; i < cnt && strcmp(argv[1], commands[i].name); i++)
+			;
+		if (i == cnt) {
+			log_error("'%s' is not a command of this version (trace, run, doctor); see pyleak-bpf --help", argv[1]);
+			exit(EXIT_USAGE);
+		}
+		o->command = commands[i].command;
+		argc--;
+		argv++;
+	}
+	argv[0] = name;
+	/* In order: what follows CMD is CMD's. */
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, o))
+		exit(EXIT_USAGE);
+}
+
+void options__free(struct options *o)
+{
+	free(o->pids);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Tracing from attach to the last report. */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct options;
+struct session;
+
+struct session *session__new(const struct options *o);
+void session__free(struct session *s);
+
+/* Opens and attaches a process; EARLY: its interpreter has not started yet. An enum exit_code; what is wrong was said. */
+int session__add(struct session *s, pid_t pid, bool early);
+/* Reports until the time is up, a signal comes or no target is left. An enum exit_code. */
+int session__run(struct session *s);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One reading of the books of a tracer: what is outstanding by stack and type. Groups come from the BPF maps as they
+ * are; blocks are looked at one by one only for what a sum cannot tell (age, and the use of memory that is no object).
+ */
+#ifndef COLLECT_H
+#define COLLECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct py_interp;
+struct tracer;
+struct collector; /* opaque: what is remembered from one reading to the next */
+
+struct leak_row {
+	uint64_t type;        /* address of the type object, or an enum block_use below USE_CNT */
+	uint32_t stack;       /* id from a stack event; 0: unknown */
+	int64_t bytes, objects;
+	uint64_t oldest_ns;   /* CLOCK_MONOTONIC birth of the oldest block, 16.8 ms steps; 0: not known */
+	uint32_t survived_full_gcs; /* of the oldest block */
+	int64_t survivors;    /* blocks that survived at least one full collection */
+};
+
+struct leak_rows {
+	struct leak_row *rows; /* owned by the collector, good until the next reading */
+	size_t cnt;
+	int64_t bytes, objects;          /* totals of the programs' own counters, all domains */
+	int64_t obj_objects, obj_bytes;  /* of the object domains: what sys.getallocatedblocks() counts */
+	bool exact_ages;                 /* false: too many blocks this time, ages are of the last full look */
+};
+
+struct collect_opts {
+	uint64_t min_age_ns; /* leave out younger blocks; 0: all */
+	uint64_t tick_scan;  /* look at each block only while there are at most this many ... */
+	uint64_t full_scan;  /* ... and for a FULL reading */
+};
+
+struct collector *collector__new(const struct tracer *t, const struct py_interp *py, const struct collect_opts *opts);
+void collector__free(struct collector *c);
+/* FULL: a reading for a report. 0 or -errno. The target may be gone: then types not known yet stay unknown. */
+int collector__read(struct collector *c, bool full, struct leak_rows *out);
+
+#endif
