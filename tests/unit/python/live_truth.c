@@ -10,10 +10,18 @@
 #include "python.h"
 #include "str.h"
 
-enum { WRONG_SHOWN = 20, TEXT_MAX = 16384, BUFFERS_MAX = 8 };
+enum { WRONG_SHOWN = 20, TEXT_MAX = 16384, BUFFERS_MAX = 8, FRAMES_MAX = 64 };
+
+struct frame {
+	uint64_t code;
+	int lasti;
+};
 
 struct run {
 	struct py_interp py;
+	struct frame frames[FRAMES_MAX];
+	int frame_cnt, frame_at;
+	bool in_stack; /* a frame was found: the next must follow */
 	unsigned long checked, wrong;
 	char line[1 << 20];
 };
@@ -186,6 +194,106 @@ static void check_neg(struct run *r, const char *what, char *save)
 	check_no_object(r, what, addr, strtoull(next(&save), NULL, 10));
 }
 
+static void check_version(struct run *r, const char *what, char *save)
+{
+	judge(r, !strcmp(r->py.version, next(&save)), what, r->py.version);
+}
+
+static void check_gc(struct run *r, const char *what, char *save)
+{
+	struct py_gc_stats stats = { 0 };
+	int err = py_interp__gc_stats(&r->py, &stats);
+
+	for (int i = 0; i < 3; i++)
+		judge(r, !err && stats.collections[i] == strtoull(next(&save), NULL, 10), what, "other counts");
+}
+
+static uint64_t read_word(const struct run *r, uint64_t addr)
+{
+	uint64_t value;
+
+	return remote__read_u64(&r->py.mem, addr, &value) ? 0 : value;
+}
+
+/* The walk that the BPF side does, with nothing but the walk layout. */
+static uint64_t take_frame(struct run *r, const struct walk_layout *w, uint64_t frame)
+{
+	unsigned char window[FRAME_WINDOW_BYTES];
+	struct frame *f = &r->frames[r->frame_cnt];
+	uint64_t back, prev_instr;
+
+	if (remote__read(&r->py.mem, frame + w->frame_window_off, window, sizeof(window)))
+		return 0;
+	memcpy(&f->code, window + w->frame_code_off, sizeof(f->code));
+	memcpy(&back, window + w->frame_back_off, sizeof(back));
+	if (w->lasti_kind == LASTI_POINTER) {
+		memcpy(&prev_instr, window + w->frame_lasti_off, sizeof(prev_instr));
+		f->lasti = prev_instr - f->code - w->code_instr_off;
+	} else {
+		memcpy(&f->lasti, window + w->frame_lasti_off, sizeof(f->lasti));
+		f->lasti *= w->lasti_kind == LASTI_UNITS ? 2 : 1;
+	}
+	if (w->frame_owner_cstack == WALK_NONE || window[w->frame_owner_off] != w->frame_owner_cstack)
+		r->frame_cnt++;
+	return back;
+}
+
+static void check_thread(struct run *r, const char *what, char *save)
+{
+	uint64_t id = hex(next(&save)), tstate = read_word(r, r->py.threads_head_addr), frame;
+	struct walk_layout w;
+
+	py_interp__walk_layout(&r->py, &w);
+	r->frame_cnt = r->frame_at = 0;
+	r->in_stack = false;
+	while (tstate && read_word(r, tstate + w.tstate_thread_id_off) != id)
+		tstate = read_word(r, tstate + w.tstate_next_off);
+	judge(r, tstate != 0, what, "no such thread");
+	frame = read_word(r, tstate + w.tstate_frame_off);
+	if (w.cframe_current_off != WALK_NONE)
+		frame = read_word(r, frame + w.cframe_current_off);
+	/* The target waits in a C function, or in Python's threading.py that it has entered since. */
+	while (frame && r->frame_cnt < FRAMES_MAX)
+		frame = take_frame(r, &w, frame);
+}
+
+static void check_frame(struct run *r, const char *what, char *save)
+{
+	char filename[TEXT_MAX], name[TEXT_MAX], got[300] = "no more frames";
+	int line, found;
+	struct py_code code;
+
+	unhex(next(&save), filename, sizeof(filename));
+	unhex(next(&save), name, sizeof(name));
+	line = atoi(next(&save));
+	/* The first one told of is below what the thread has called to wait: skip that. */
+	while (r->frame_at < r->frame_cnt) {
+		struct frame *f = &r->frames[r->frame_at++];
+		bool same;
+
+		if (py_code__read(&r->py, f->code, &code))
+			break;
+		found = py_code__line(&code, f->lasti);
+		snprintf(got, sizeof(got), "%.150s:%d %.100s", code.filename, found, code.name);
+		same = !strcmp(code.filename, filename) && !strcmp(code.name, name) && found == line;
+		py_code__free(&code);
+		if (same) {
+			r->in_stack = true;
+			judge(r, true, what, got);
+			return;
+		}
+		if (r->in_stack)
+			break;
+	}
+	judge(r, false, what, got);
+}
+
+static void check_end_of_thread(struct run *r, const char *what, char *save)
+{
+	(void)save;
+	judge(r, r->frame_at == r->frame_cnt, what, "more frames");
+}
+
 static void check_line(struct run *r)
 {
 	static const struct {
@@ -194,6 +302,8 @@ static void check_line(struct run *r)
 	} kinds[] = {
 		{ "str", check_str }, { "code", check_code }, { "type", check_type }, { "obj", check_obj },
 		{ "buf", check_buf }, { "nobuf", check_nobuf }, { "neg", check_neg },
+		{ "version", check_version }, { "gc", check_gc }, { "thread", check_thread },
+		{ "frame", check_frame }, { "end-of-thread", check_end_of_thread },
 	};
 	char what[200], *save, *kind;
 

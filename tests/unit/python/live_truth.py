@@ -10,6 +10,11 @@ hex-coded UTF-8 in the form that py_str__read promises:
     buf OBJECT TYPE USE ADDR SIZE          a buffer; USE "-" when content alone does not tell
     nobuf OBJECT TYPE
     neg ADDR SIZE                          a block that holds no object
+    version TEXT
+    gc COLLECTIONS...                      of each generation
+    thread ID                              and its frames, the innermost first:
+    frame FILE NAME LINE
+    end-of-thread
 """
 import array
 import collections
@@ -21,6 +26,7 @@ import io
 import os
 import random
 import sys
+import threading
 
 VERSION = sys.version_info[:2]
 GC_FLAG = 1 << 14
@@ -512,7 +518,72 @@ def dump_negatives():
         fact("neg", "%x" % (ctypes.addressof(noise) + off), 96)
 
 
+# ---- the interpreter and its threads ----
+
+def dump_stack(frame):
+    fact("thread", "%x" % threading.get_ident())
+    while frame:
+        code = frame.f_code
+        name = code.co_qualname if hasattr(code, "co_qualname") else code.co_name
+        fact("frame", text(code.co_filename), text(name), frame.f_lineno)
+        frame = frame.f_back
+    fact("end-of-thread")
+
+
+def through_frames_of_all_kinds(wait):
+    """A stack with comprehensions, a class body, generators, a coroutine, and C code in between."""
+    def generator():
+        yield [wait() for _ in (1,)]
+
+    def delegating():
+        yield from generator()
+
+    async def coroutine():
+        return sorted(
+            [1],
+            key=lambda _: list(delegating()) and 1)
+
+    class Body:
+        try:
+            coroutine().send(None)
+        except StopIteration:
+            pass
+
+        class Property:
+            got = property(lambda self: eval("wait()", {"wait": wait}))
+
+    return Body
+
+
+def thread_that_waits():
+    dumped, finish = threading.Event(), threading.Event()
+
+    def dump():
+        dump_stack(sys._getframe(1))
+        return finish
+
+    def wait():
+        # dumped.set() is on the line of the wait, so that the line is true before and in it
+        waiting = dump(), dumped.set(), finish.wait(); return waiting  # noqa: E702
+
+    thread = threading.Thread(target=through_frames_of_all_kinds, args=(wait,), daemon=True)
+    thread.start()
+    dumped.wait()
+    return finish
+
+
+def dump_and_wait():
+    dump_stack(sys._getframe()), close_and_say_ready(), sys.stdin.read()
+
+
+def close_and_say_ready():
+    fact("gc", *[s["collections"] for s in gc.get_stats()])
+    OUT.close()
+    print("ready", flush=True)
+
+
 def main():
+    fact("version", "%d.%d.%d" % sys.version_info[:3])
     make_types()
     dump_strings()
     dump_code()
@@ -524,9 +595,9 @@ def main():
     dump_negatives()
     dump_objects()
     dump_types()
-    OUT.close()
-    print("ready", flush=True)
-    sys.stdin.read()
+    gc.disable()
+    keep(thread_that_waits())
+    through_frames_of_all_kinds(dump_and_wait)
 
 
 main()
