@@ -36,6 +36,36 @@ static __always_inline struct proc_state *current_proc(__u32 *slot, __u64 *id)
 	return ps && ps->active ? ps : NULL;
 }
 
+enum { RAW_MALLOC, RAW_CALLOC, RAW_REALLOC, RAW_FREE, OBJ_MALLOC, OBJ_CALLOC, OBJ_REALLOC, OBJ_FREE };
+
+/*
+ * The Nth argument after the context. Which register has it is a constant by now: one branch remains. The barriers keep the
+ * compiler from computing the register's offset, as the verifier wants constant ones.
+ */
+static __always_inline __u64 arg(struct pt_regs *ctx, int fn, int n)
+{
+	__u8 reg = cfg.arg_regs[fn][n];
+	__u64 v;
+
+	if (reg == ARG_DX) {
+		v = ctx->dx;
+		barrier_var(v);
+	} else if (reg == ARG_DI) {
+		v = ctx->di;
+		barrier_var(v);
+	} else if (reg == ARG_AX) {
+		v = ctx->ax;
+		barrier_var(v);
+	} else if (reg == ARG_CX) {
+		v = ctx->cx;
+		barrier_var(v);
+	} else {
+		v = ctx->si;
+		barrier_var(v);
+	}
+	return v;
+}
+
 static __noinline int finalizing(struct proc_state *ps, __u32 slot)
 {
 	struct plain_event *ev;
@@ -47,9 +77,9 @@ static __noinline int finalizing(struct proc_state *ps, __u32 slot)
 	if (ev) {
 		ev->type = EVENT_FINALIZE;
 		ev->slot = slot;
-		bpf_ringbuf_submit(ev, 0);
 		if (cfg.stop_at_finalize)
-			bpf_send_signal(19); /* SIGSTOP */
+			bpf_send_signal(19); /* SIGSTOP: before user space hears of it and sends SIGCONT */
+		bpf_ringbuf_submit(ev, 0);
 	}
 	return 1;
 }
@@ -121,7 +151,7 @@ int obj_malloc(struct pt_regs *ctx)
 
 	ps = current_proc(&slot, &id);
 	if (ps)
-		begin(&ps->malloc, id, ctx->si);
+		begin(&ps->malloc, id, arg(ctx, OBJ_MALLOC, 0));
 	return 0;
 }
 
@@ -151,7 +181,7 @@ int obj_calloc(struct pt_regs *ctx)
 
 	ps = current_proc(&slot, &id);
 	if (ps)
-		begin(&ps->calloc, id, ctx->si * ctx->dx);
+		begin(&ps->calloc, id, arg(ctx, OBJ_CALLOC, 0) * arg(ctx, OBJ_CALLOC, 1));
 	return 0;
 }
 
@@ -186,10 +216,10 @@ int obj_realloc(struct pt_regs *ctx)
 	if (!ps)
 		return 0;
 	start = event_begin(ps);
-	begin(&ps->realloc, id, ctx->dx);
+	begin(&ps->realloc, id, arg(ctx, OBJ_REALLOC, 1));
 	ps->realloc.old_key = 0;
-	if (ctx->si) {
-		block_key key = BLOCK_KEY(slot, ctx->si);
+	if (arg(ctx, OBJ_REALLOC, 0)) {
+		block_key key = BLOCK_KEY(slot, arg(ctx, OBJ_REALLOC, 0));
 		struct block old;
 
 		if (take(ps, slot, key, &old, true)) {
@@ -239,20 +269,21 @@ int obj_realloc_ret(struct pt_regs *ctx)
 SEC("uprobe/obj_free")
 int obj_free(struct pt_regs *ctx)
 {
+	__u64 addr = arg(ctx, OBJ_FREE, 0);
 	struct proc_state *ps;
 	__u64 id, start;
 	struct block b;
 	block_key key;
 	__u32 slot;
 
-	if (!ctx->si)
+	if (!addr)
 		return 0;
 	ps = current_proc(&slot, &id);
 	if (!ps)
 		return 0;
 	start = event_begin(ps);
 	if (!start || !finalizing(ps, slot)) {
-		key = BLOCK_KEY(slot, ctx->si);
+		key = BLOCK_KEY(slot, addr);
 		forget_code(ps, key);
 		take(ps, slot, key, &b, true);
 	}
@@ -322,21 +353,21 @@ static __always_inline void raw_end(struct pt_regs *ctx)
 SEC("uprobe/raw_malloc")
 int raw_malloc(struct pt_regs *ctx)
 {
-	raw_begin(ctx->si, 0);
+	raw_begin(arg(ctx, RAW_MALLOC, 0), 0);
 	return 0;
 }
 
 SEC("uprobe/raw_calloc")
 int raw_calloc(struct pt_regs *ctx)
 {
-	raw_begin(ctx->si * ctx->dx, 0);
+	raw_begin(arg(ctx, RAW_CALLOC, 0) * arg(ctx, RAW_CALLOC, 1), 0);
 	return 0;
 }
 
 SEC("uprobe/raw_realloc")
 int raw_realloc(struct pt_regs *ctx)
 {
-	raw_begin(ctx->dx, ctx->si);
+	raw_begin(arg(ctx, RAW_REALLOC, 1), arg(ctx, RAW_REALLOC, 0));
 	return 0;
 }
 
@@ -350,18 +381,19 @@ int raw_ret(struct pt_regs *ctx)
 SEC("uprobe/raw_free")
 int raw_free(struct pt_regs *ctx)
 {
+	__u64 addr = arg(ctx, RAW_FREE, 0);
 	struct proc_state *ps;
 	struct block b;
 	__u64 id;
 	__u32 slot;
 
-	if (!ctx->si)
+	if (!addr)
 		return 0;
 	ps = current_proc(&slot, &id);
 	if (!ps)
 		return 0;
 	__sync_fetch_and_add(&ps->raw_events, 1);
-	take(ps, slot, BLOCK_KEY(slot, ctx->si), &b, false);
+	take(ps, slot, BLOCK_KEY(slot, addr), &b, false);
 	return 0;
 }
 

@@ -155,8 +155,8 @@ static __always_inline void forget_code(struct proc_state *ps, block_key key)
 static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame, __u64 hash)
 {
 	struct stack_event *ev;
-	__u32 id = 0, depth = 0;
-	int i, kind;
+	__u32 id = 0, i;
+	int kind;
 
 	ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + MAX_DEPTH * sizeof(struct raw_frame), 0);
 	if (!ev) {
@@ -175,25 +175,23 @@ static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame
 		return 0;
 	}
 	for (i = 0; i < MAX_DEPTH; i++) {
-		struct raw_frame f;
+		struct raw_frame f = {};
 
-		if (!frame || depth >= cfg.depth)
+		if (!frame || i >= cfg.depth)
 			break;
 		kind = next_frame(&frame, &f);
 		if (kind < 0)
 			break;
-		if (!kind)
-			continue;
-		watch_code(ps, slot, f.code);
-		f.code_gen = code_gen(slot, f.code);
-		if (depth < MAX_DEPTH)
-			ev->frames[depth] = f;
-		depth++;
+		if (kind) {
+			watch_code(ps, slot, f.code);
+			f.code_gen = code_gen(slot, f.code);
+		}
+		ev->frames[i] = f; /* code 0: to be skipped */
 	}
 	ev->type = EVENT_STACK;
 	ev->slot = slot;
 	ev->stack = id;
-	ev->depth = depth;
+	ev->depth = i;
 	ev->truncated = frame != 0;
 	ev->pad = 0;
 	bpf_ringbuf_submit(ev, 0);
@@ -204,16 +202,16 @@ static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame
 static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot)
 {
 	__u64 tstate, top = 0, frame, hash = 0x517cc1b727220a95ULL ^ slot;
-	__u32 depth = 0, *id;
 	struct raw_frame f;
-	int i, kind;
+	__u32 *id, i;
+	int kind;
 
 	tstate = current_tstate(ps);
 	if (tstate)
 		top = top_frame(tstate);
 	frame = top;
 	for (i = 0; i < MAX_DEPTH; i++) {
-		if (!frame || depth >= cfg.depth)
+		if (!frame || i >= cfg.depth)
 			break;
 		kind = next_frame(&frame, &f);
 		if (kind < 0) {
@@ -226,7 +224,6 @@ static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot)
 		hash = mix(hash, (__u32)f.lasti);
 		if (ps->codes_freed)
 			hash = mix(hash, code_gen(slot, f.code));
-		depth++;
 	}
 	id = bpf_map_lookup_elem(&stacks, &hash);
 	if (id)

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "commands.h"
 #include "options.h"
+#include "session.h"
 
 int cmd_run(const struct options *o)
 {
-	(void)o;
-	return EXIT_UNSUPPORTED;
+	struct session *s = session__new(o);
+	int err = s ? session__launch(s, o->argv) : EXIT_INTERNAL;
+
+	err = err ?: session__run(s);
+	session__free(s);
+	return err;
 }

@@ -107,15 +107,19 @@ static const struct code_names *names_of(struct resolver *r, const struct raw_fr
 void resolver__add_stack(struct resolver *r, const struct stack_event *ev)
 {
 	struct frame frames[MAX_DEPTH];
-	uint32_t depth = ev->depth < MAX_DEPTH ? ev->depth : MAX_DEPTH, *id;
+	uint32_t cnt = ev->depth < MAX_DEPTH ? ev->depth : MAX_DEPTH, depth = 0, *id;
 
-	for (uint32_t i = 0; i < depth; i++) {
-		const struct code_names *n = names_of(r, &ev->frames[i]);
+	for (uint32_t i = 0; i < cnt; i++) {
+		const struct code_names *n;
 
-		frames[i] = (struct frame){ .stale = 1 };
+		if (!ev->frames[i].code)
+			continue; /* the C frame of a call into the interpreter */
+		n = names_of(r, &ev->frames[i]);
+		frames[depth] = (struct frame){ .stale = 1 };
 		if (n && !n->stale)
-			frames[i] = (struct frame){ .file = n->file, .function = n->function,
+			frames[depth] = (struct frame){ .file = n->file, .function = n->function,
 						    .line = py_code__line(&n->code, ev->frames[i].lasti) };
+		depth++;
 	}
 	if (!depth)
 		frames[depth++] = (struct frame){ .function = string_id(r, "<no Python frame>") };

@@ -9,11 +9,13 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "growth.h"
 #include "intern.h"
+#include "launch.h"
 #include "log.h"
 #include "options.h"
 #include "session.h"
@@ -37,6 +39,9 @@ struct session {
 	uint64_t start_ns, last_report_ns;
 	unsigned tick;
 	bool stop, stdout_gone;
+	struct launch *launch; /* run */
+	bool launch_ended;
+	int launch_status;     /* as an exit code */
 	int exit_code;
 	struct leak_rows totals;
 };
@@ -66,7 +71,7 @@ static int open_output(const struct options *o)
 	return o->json ? STDOUT_FILENO : STDERR_FILENO;
 }
 
-enum { WATCH_TIMER, WATCH_SIGNAL, WATCH_TARGET };
+enum { WATCH_TIMER, WATCH_SIGNAL, WATCH_LAUNCH, WATCH_TARGET = 4 };
 
 struct session *session__new(const struct options *o)
 {
@@ -108,6 +113,7 @@ void session__free(struct session *s)
 {
 	if (!s)
 		return;
+	launch__free(s->launch);
 	for (size_t i = 0; i < s->cnt; i++)
 		target__close(&s->targets[i]);
 	free(s->targets);
@@ -120,6 +126,19 @@ void session__free(struct session *s)
 	if (s->out_fd > STDERR_FILENO)
 		close(s->out_fd);
 	free(s);
+}
+
+/* The price is said before it is paid. */
+static void announce(const struct session *s, const struct target *t)
+{
+	const struct tracer_cost *c = tracer__cost(t->tracer);
+
+	log__print(s->launch ? LOG_INFO : LOG_WARN,
+		   "tracing process %d (Python %s) with %u probes, exact mode: each allocation costs it about %.1f us more (measured "
+		   "here), so it may run many times slower while traced. Ctrl-C stops.",
+		   t->pid, t->py.version, tracer__probe_cnt(t->tracer), (c->returned_ns + c->emulated_ns) * 1.3 / 1000);
+	if (*t->coverage_note)
+		log_warn("process %d: coverage is partial: %s", t->pid, t->coverage_note);
 }
 
 int session__add(struct session *s, pid_t pid, bool early)
@@ -137,24 +156,10 @@ int session__add(struct session *s, pid_t pid, bool early)
 		return err;
 	}
 	s->cnt++;
+	announce(s, t);
 	watch(s, t->pidfd, WATCH_TARGET + 2 * t->proc);
 	watch(s, tracer__epoll_fd(t->tracer), WATCH_TARGET + 2 * t->proc + 1);
 	return 0;
-}
-
-/* The price is said before it is paid. */
-static void announce(const struct session *s)
-{
-	for (size_t i = 0; i < s->cnt; i++) {
-		const struct target *t = &s->targets[i];
-		const struct tracer_cost *c = tracer__cost(t->tracer);
-
-		log_warn("tracing process %d (Python %s) with %u probes, exact mode: each allocation costs it about %.1f us more "
-				 "(measured here), so it may run many times slower while traced. Ctrl-C stops.",
-				 t->pid, t->py.version, tracer__probe_cnt(t->tracer), (c->returned_ns + c->emulated_ns) * 1.3 / 1000);
-		if (*t->coverage_note)
-			log_warn("process %d: coverage is partial: %s", t->pid, t->coverage_note);
-	}
 }
 
 static int write_all(int fd, const char *buf, size_t len)
@@ -367,6 +372,92 @@ static void on_target(struct session *s, uint32_t what)
 	}
 }
 
+int session__launch(struct session *s, char *const argv[])
+{
+	int err = launch__start(argv, &s->launch);
+
+	if (err) {
+		log_error("%s: %s", argv[0], strerror(-err));
+		return EXIT_INTERNAL;
+	}
+	watch(s, launch__fd(s->launch), WATCH_LAUNCH);
+	return 0;
+}
+
+static bool is_python(pid_t pid)
+{
+	struct py_interp py;
+	char why[512];
+	int err = py_interp__open_early(&py, pid, why, sizeof(why));
+
+	if (!err)
+		py_interp__close(&py);
+	return err != -ENOEXEC;
+}
+
+static void on_launch(struct session *s)
+{
+	struct launch_event ev;
+	bool python;
+
+	if (launch__read(s->launch, &ev))
+		ev = (struct launch_event){ LAUNCH_FAILED, 0, -EPIPE };
+	switch (ev.kind) {
+	case LAUNCH_PROGRAM:
+		python = is_python(ev.pid);
+		if (python && s->cnt < MAX_PROCS)
+			session__add(s, ev.pid, true); /* a failure was said; the program runs on untraced */
+		launch__go(s->launch, python);
+		break;
+	case LAUNCH_EXIT:
+		s->launch_ended = true;
+		s->launch_status = WIFSIGNALED(ev.status) ? 128 + WTERMSIG(ev.status) : WEXITSTATUS(ev.status);
+		break;
+	case LAUNCH_FAILED:
+		s->launch_ended = true;
+		s->launch_status = ev.status == -ENOENT ? 127 : 126;
+		log_error("cannot start %s: %s", s->o->argv[0], strerror(-ev.status));
+		break;
+	}
+}
+
+/* Ctrl-C reaches the command by itself; a signal that was sent to us alone is for it too. */
+static void on_signal(struct session *s)
+{
+	struct signalfd_siginfo si;
+
+	if (read(s->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (!s->launch)
+		s->stop = true;
+	else if (si.ssi_code != SI_KERNEL && launch__pid(s->launch) > 0)
+		kill(launch__pid(s->launch), si.ssi_signo);
+}
+
+/* The duration is over but the command is not: it goes on untraced, and its status is still ours. */
+static void wait_for_command(struct session *s)
+{
+	struct epoll_event ev;
+
+	while (s->launch && !s->launch_ended) {
+		int n = epoll_wait(s->epoll_fd, &ev, 1, -1);
+
+		if (n < 0 && errno != EINTR)
+			return;
+		if (n == 1 && ev.data.u32 == WATCH_LAUNCH)
+			on_launch(s);
+		else if (n == 1 && ev.data.u32 == WATCH_SIGNAL)
+			on_signal(s);
+		else if (n == 1 && ev.data.u32 == WATCH_TIMER)
+			epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->timer_fd, NULL);
+		else if (n == 1)
+			epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL,
+				  ev.data.u32 & 1 ? tracer__epoll_fd(s->targets[(ev.data.u32 - WATCH_TARGET) / 2 - 1].tracer) :
+						    s->targets[(ev.data.u32 - WATCH_TARGET) / 2 - 1].pidfd,
+				  NULL);
+	}
+}
+
 static int finish(struct session *s)
 {
 	size_t alive = alive_cnt(s);
@@ -375,8 +466,17 @@ static int finish(struct session *s)
 	for (size_t i = 0; i < s->cnt; i++)
 		tracer__detach(s->targets[i].tracer);
 	sample(s, true);
-	report(s, true);
-	if (!s->exit_code && !alive && s->o->command != CMD_RUN)
+	if (s->cnt)
+		report(s, true);
+	wait_for_command(s);
+	if (s->launch) {
+		if (!s->cnt && !s->launch_status && !s->exit_code) {
+			log_error("no Python interpreter was started: nothing to report");
+			s->exit_code = EXIT_UNSUPPORTED;
+		}
+		return s->launch_status ? s->launch_status : s->exit_code;
+	}
+	if (!s->exit_code && !alive)
 		s->exit_code = EXIT_TARGET;
 	return s->exit_code;
 }
@@ -385,10 +485,9 @@ int session__run(struct session *s)
 {
 	struct epoll_event evs[16];
 
-	announce(s);
 	s->start_ns = s->last_report_ns = clock_ns(CLOCK_MONOTONIC);
 	arm(s);
-	while (!s->stop && alive_cnt(s)) {
+	while (!s->stop && (s->launch ? !s->launch_ended : alive_cnt(s) > 0)) {
 		int n = epoll_wait(s->epoll_fd, evs, 16, -1);
 
 		if (n < 0 && errno != EINTR)
@@ -397,7 +496,9 @@ int session__run(struct session *s)
 			if (evs[i].data.u32 == WATCH_TIMER)
 				on_timer(s);
 			else if (evs[i].data.u32 == WATCH_SIGNAL)
-				s->stop = true;
+				on_signal(s);
+			else if (evs[i].data.u32 == WATCH_LAUNCH)
+				on_launch(s);
 			else
 				on_target(s, evs[i].data.u32 - WATCH_TARGET);
 		}

@@ -14,7 +14,13 @@ void session__free(struct session *s);
 
 /* Opens and attaches a process; EARLY: its interpreter has not started yet. An enum exit_code; what is wrong was said. */
 int session__add(struct session *s, pid_t pid, bool early);
-/* Reports until the time is up, a signal comes or no target is left. An enum exit_code. */
+/*
+ * Starts a command; every Python that it turns into or starts (up to the first one on each branch) is traced from before its first
+ * instruction. ARGV is borrowed.
+ */
+int session__launch(struct session *s, char *const argv[]);
+/* Reports until the time is up, a signal comes or no target is left. An enum exit_code; of a launched command its own status unless
+ * that is 0. */
 int session__run(struct session *s);
 
 #endif

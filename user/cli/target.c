@@ -157,6 +157,24 @@ bool target__alive(const struct target *t)
 	return t->state == TARGET_LIVE || t->state == TARGET_FINALIZED;
 }
 
+/* Started by us and opened before its first instruction: by now it may have what it lacked then. */
+static void complete(struct target *t)
+{
+	struct py_interp now;
+	char why[512];
+
+	if (py_interp__open(&now, t->pid, why, sizeof(why)))
+		return;
+	t->py.interp_addr = now.interp_addr;
+	t->py.tstate_slot_addr = now.tstate_slot_addr;
+	t->py.threads_head_addr = now.threads_head_addr;
+	t->py.gc_stats_addr = now.gc_stats_addr;
+	t->py.types = now.types;
+	t->py.set_dummy_addr = now.set_dummy_addr;
+	py_interp__close(&now);
+	tracer__set_runtime(t->tracer, &t->py);
+}
+
 static void refresh(struct target *t)
 {
 	struct proc_status st;
@@ -172,7 +190,9 @@ static void refresh(struct target *t)
 	t->last = st;
 	if (t->state != TARGET_LIVE)
 		return;
-	if (!py_interp__gc_stats(&t->py, &t->gc)) {
+	if (!t->py.gc_stats_addr)
+		complete(t);
+	if (t->py.gc_stats_addr && !py_interp__gc_stats(&t->py, &t->gc)) {
 		t->gc_known = true;
 		if (tracer__gc_probe(t->tracer)->kind == GC_PROBE_NONE)
 			tracer__set_gc_epoch(t->tracer, t->gc.collections[2]);

@@ -74,7 +74,7 @@ static int find_table(const struct py_interp *py, enum alloc_table which, struct
 	return -ENOENT;
 }
 
-static int plan_slot(const struct py_interp *py, bool read_only, struct alloc_slot *slot, bool *blind)
+static int plan_slot(const struct py_interp *py, bool read_only, enum alloc_op op, struct alloc_slot *slot, bool *blind)
 {
 	uint64_t fn = slot->fn - py->bias;
 	const struct elf_segment *seg = text_of(py->elf, fn);
@@ -87,7 +87,8 @@ static int plan_slot(const struct py_interp *py, bool read_only, struct alloc_sl
 	code = elf_file__bytes(py->elf, fn, size < CODE_BYTES ? size : CODE_BYTES);
 	if (!text || !code)
 		return -EFAULT;
-	err = place__entry(code, size < CODE_BYTES ? size : CODE_BYTES, fn, &slot->probe);
+	err = place__entry(code, size < CODE_BYTES ? size : CODE_BYTES, fn,
+			   op == OP_CALLOC || op == OP_REALLOC ? 2 : 1, &slot->probe);
 	if (err)
 		return err;
 	slot->guards = place__guards(text, seg->file_size, seg->addr, fn);
@@ -136,7 +137,7 @@ int allocators__find(const struct py_interp *py, bool read_only, struct allocato
 		for (op = 0; op < OP_CNT; op++) {
 			struct alloc_slot *slot = &out->slots[t][op];
 
-			err = plan_slot(py, read_only, slot, &out->blind);
+			err = plan_slot(py, read_only, op, slot, &out->blind);
 			if (err)
 				return err;
 			out->inlined |= slot->guards > 0;

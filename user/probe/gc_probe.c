@@ -68,7 +68,7 @@ static int find_usdt(const struct elf_file *elf, struct gc_probe *out)
 void gc_probe__find(const struct py_interp *py, struct gc_probe *out)
 {
 	/* Modules/gcmodule.c, since 3.13 Python/gc.c: (state or tstate, int generation, ...) */
-	const char *name = py->minor >= 9 ? "gc_collect_main" : "collect";
+	const char *name = py->minor >= 10 ? "gc_collect_main" : "collect";
 	struct elf_sym sym;
 	struct place place;
 	const void *code;
@@ -76,7 +76,7 @@ void gc_probe__find(const struct py_interp *py, struct gc_probe *out)
 	memset(out, 0, sizeof(*out));
 	if (!elf_file__symbol(py->elf, name, &sym) && sym.size >= 64) {
 		code = elf_file__bytes(py->elf, sym.addr, 64);
-		if (code && !place__entry(code, 64, sym.addr, &place) &&
+		if (code && !place__entry(code, 64, sym.addr, 1, &place) && place.arg_regs[0] == ARG_SI &&
 		    !elf_file__addr_to_off(py->elf, place.addr, &out->start_off)) {
 			out->done_off = out->start_off;
 			out->kind = GC_PROBE_FUNCTION;

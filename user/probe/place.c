@@ -48,20 +48,68 @@ bool place__is_emulated(const void *code, size_t size)
 	return yes;
 }
 
-static bool writes_argument(csh handle, const cs_insn *insn)
-{
-	static const x86_reg regs[] = { X86_REG_RDI, X86_REG_EDI, X86_REG_DI, X86_REG_DIL, X86_REG_RSI, X86_REG_ESI,
-					X86_REG_SI, X86_REG_SIL, X86_REG_RDX, X86_REG_EDX, X86_REG_DX, X86_REG_DL };
-	cs_regs rd, wr;
-	uint8_t rd_cnt, wr_cnt;
+static const struct {
+	x86_reg regs[4];
+	enum arg_reg arg;
+} tracked[] = {
+	{ { X86_REG_RSI, X86_REG_ESI, X86_REG_SI, X86_REG_SIL }, ARG_SI },
+	{ { X86_REG_RDX, X86_REG_EDX, X86_REG_DX, X86_REG_DL }, ARG_DX },
+	{ { X86_REG_RDI, X86_REG_EDI, X86_REG_DI, X86_REG_DIL }, ARG_DI },
+	{ { X86_REG_RAX, X86_REG_EAX, X86_REG_AX, X86_REG_AL }, ARG_AX },
+	{ { X86_REG_RCX, X86_REG_ECX, X86_REG_CX, X86_REG_CL }, ARG_CX },
+};
+#define TRACKED (sizeof(tracked) / sizeof(tracked[0]))
 
-	if (cs_regs_access(handle, insn, rd, &rd_cnt, wr, &wr_cnt) != CS_ERR_OK)
-		return true;
-	for (uint8_t i = 0; i < wr_cnt; i++)
-		for (size_t k = 0; k < sizeof(regs) / sizeof(regs[0]); k++)
-			if (wr[i] == regs[k])
-				return true;
-	return false;
+/* holds[r] says which argument (0 or 1) register r has a copy of, -1 for none. */
+struct copies {
+	int holds[TRACKED];
+};
+
+static int tracked_idx(unsigned reg)
+{
+	for (size_t i = 0; i < TRACKED; i++)
+		for (int k = 0; k < 4; k++)
+			if (tracked[i].regs[k] == reg)
+				return i;
+	return -1;
+}
+
+/* What the registers hold after this instruction. */
+static void follow(csh handle, const cs_insn *insn, struct copies *c)
+{
+	const cs_x86 *x = &insn->detail->x86;
+	uint8_t rd_cnt, wr_cnt;
+	int from = -1, idx;
+	cs_regs rd, wr;
+
+	if (insn->id == X86_INS_MOV && x->op_count == 2 && x->operands[0].type == X86_OP_REG &&
+	    x->operands[1].type == X86_OP_REG && x->operands[0].size == 8) {
+		idx = tracked_idx(x->operands[1].reg);
+		from = idx < 0 ? -1 : c->holds[idx];
+	}
+	if (cs_regs_access(handle, insn, rd, &rd_cnt, wr, &wr_cnt) != CS_ERR_OK) {
+		memset(c->holds, -1, sizeof(c->holds));
+		return;
+	}
+	for (uint8_t i = 0; i < wr_cnt; i++) {
+		idx = tracked_idx(wr[i]);
+		if (idx >= 0)
+			c->holds[idx] = from;
+	}
+}
+
+static bool locate(const struct copies *c, int nargs, struct place *p)
+{
+	for (int arg = 0; arg < nargs; arg++) {
+		size_t i = 0;
+
+		while (i < TRACKED && c->holds[i] != arg)
+			i++;
+		if (i == TRACKED)
+			return false;
+		p->arg_regs[arg] = tracked[i].arg;
+	}
+	return true;
 }
 
 static bool moves_stack(csh handle, const cs_insn *insn)
@@ -77,8 +125,9 @@ static bool moves_stack(csh handle, const cs_insn *insn)
 	return false;
 }
 
-int place__entry(const void *code, size_t size, uint64_t addr, struct place *out)
+int place__entry(const void *code, size_t size, uint64_t addr, int nargs, struct place *out)
 {
+	struct copies copies = { { 0, 1, -1, -1, -1 } };
 	csh handle;
 	cs_insn *insn;
 	size_t cnt, i;
@@ -92,16 +141,18 @@ int place__entry(const void *code, size_t size, uint64_t addr, struct place *out
 		cs_close(&handle);
 		return -EINVAL;
 	}
-	out->addr = addr;
-	out->cost = PLACE_SINGLE_STEP;
+	*out = (struct place){ addr, PLACE_SINGLE_STEP, { ARG_SI, ARG_DX } };
 	for (i = 0; i < cnt; i++) {
+		struct place p = { insn[i].address, PLACE_EMULATED, { ARG_SI, ARG_DX } };
+
+		if (!locate(&copies, nargs, &p))
+			break;
 		if (emulated(insn[i].bytes, insn[i].size)) {
-			out->addr = insn[i].address;
-			out->cost = PLACE_EMULATED;
+			*out = p;
 			break;
 		}
-		if (writes_argument(handle, &insn[i]) || moves_stack(handle, &insn[i]) ||
-		    cs_insn_group(handle, &insn[i], X86_GRP_JUMP) || cs_insn_group(handle, &insn[i], X86_GRP_CALL) ||
+		follow(handle, &insn[i], &copies);
+		if (moves_stack(handle, &insn[i]) || cs_insn_group(handle, &insn[i], X86_GRP_JUMP) || cs_insn_group(handle, &insn[i], X86_GRP_CALL) ||
 		    cs_insn_group(handle, &insn[i], X86_GRP_RET))
 			break;
 	}
@@ -118,21 +169,66 @@ static int32_t load_s32(const uint8_t *p)
 	return v;
 }
 
-/* Does one of the few instructions from CODE on compare (with REG, if given) and branch? */
-static bool compares_soon(csh handle, const uint8_t *code, size_t size, uint64_t addr, x86_reg reg)
+struct text {
+	const uint8_t *bytes;
+	size_t size;
+	uint64_t addr;
+};
+
+static size_t disasm_at(csh handle, const struct text *t, uint64_t addr, size_t max, cs_insn **insn)
+{
+	if (addr < t->addr || addr >= t->addr + t->size)
+		return 0;
+	return cs_disasm(handle, t->bytes + (addr - t->addr), t->addr + t->size - addr < 96 ? t->addr + t->size - addr : 96, addr,
+			 max, insn);
+}
+
+static bool is_indirect_branch(const cs_insn *insn)
+{
+	return (insn->id == X86_INS_CALL || insn->id == X86_INS_JMP) && insn->detail->x86.op_count == 1 &&
+	       insn->detail->x86.operands[0].type != X86_OP_IMM;
+}
+
+static bool calls_indirectly(csh handle, const struct text *t, uint64_t addr)
 {
 	cs_insn *insn;
-	size_t cnt = cs_disasm(handle, code, size < 48 ? size : 48, addr, 6, &insn), i;
+	size_t cnt = disasm_at(handle, t, addr, 8, &insn), i;
+	bool yes = false;
+
+	for (i = 0; i < cnt && !yes; i++) {
+		yes = is_indirect_branch(&insn[i]);
+		if (cs_insn_group(handle, &insn[i], X86_GRP_RET))
+			break;
+	}
+	if (cnt)
+		cs_free(insn, cnt);
+	return yes;
+}
+
+/*
+ * Is this a guard: a comparison (with REG, unless that is X86_REG_INVALID) among the next instructions, then a branch of which
+ * one way makes the indirect call? Other code compares with the function too, to tell which allocator is in use.
+ */
+static bool is_guard(csh handle, const struct text *t, uint64_t addr, x86_reg reg)
+{
+	cs_insn *insn;
+	size_t cnt = disasm_at(handle, t, addr, 8, &insn), i;
 	bool cmp = false, yes = false;
 
 	for (i = 0; i < cnt && !yes; i++) {
 		const cs_x86 *x = &insn[i].detail->x86;
 
-		if (insn[i].id == X86_INS_CMP)
+		if (insn[i].id == X86_INS_CMP) {
+			cmp = reg == X86_REG_INVALID;
 			for (uint8_t k = 0; k < x->op_count; k++)
-				if (x->operands[k].type == X86_OP_REG && x->operands[k].reg == reg)
-					cmp = true;
-		yes = cmp && (insn[i].id == X86_INS_JNE || insn[i].id == X86_INS_JE);
+				cmp |= x->operands[k].type == X86_OP_REG && x->operands[k].reg == reg;
+		} else if (cmp && (insn[i].id == X86_INS_JNE || insn[i].id == X86_INS_JE)) {
+			yes = calls_indirectly(handle, t, insn[i].address + insn[i].size) ||
+			      calls_indirectly(handle, t, x->operands[0].imm);
+			break;
+		} else if (cs_insn_group(handle, &insn[i], X86_GRP_JUMP)) {
+			break;
+		}
 	}
 	if (cnt)
 		cs_free(insn, cnt);
@@ -149,9 +245,10 @@ static x86_reg lea_register(uint8_t rex, uint8_t modrm)
 	return (rex & 4) ? high[modrm >> 3 & 7] : low[modrm >> 3 & 7];
 }
 
-size_t place__guards(const void *text, size_t size, uint64_t addr, uint64_t fn)
+size_t place__guards(const void *bytes, size_t size, uint64_t addr, uint64_t fn)
 {
-	const uint8_t *t = text;
+	const struct text text = { bytes, size, addr };
+	const uint8_t *t = bytes;
 	size_t i, cnt = 0;
 	csh handle;
 
@@ -161,14 +258,14 @@ size_t place__guards(const void *text, size_t size, uint64_t addr, uint64_t fn)
 		int32_t v = load_s32(t + i);
 
 		if (fn < 0x80000000ULL && (uint32_t)v == fn) {
-			/* cmp $fn,%rax; REX.W 81 /7 cmp $fn,%reg or memory without displacement */
-			if ((t[i - 2] == 0x48 && t[i - 1] == 0x3d) ||
-			    (t[i - 2] == 0x81 && (t[i - 1] & 0x38) == 0x38 && (t[i - 3] & 0xf8) == 0x48))
-				cnt++;
+			/* cmp $fn,%rax; REX.W 81 /7: cmp $fn with a register, or with memory whose address has no displacement */
+			if (t[i - 2] == 0x48 && t[i - 1] == 0x3d)
+				cnt += is_guard(handle, &text, addr + i - 2, X86_REG_INVALID);
+			else if (t[i - 2] == 0x81 && (t[i - 1] & 0x38) == 0x38 && (t[i - 3] & 0xf8) == 0x48)
+				cnt += is_guard(handle, &text, addr + i - 3, X86_REG_INVALID);
 		} else if (addr + i + 4 + (int64_t)v == fn && t[i - 2] == 0x8d && (t[i - 3] & 0xf8) == 0x48 &&
 			   (t[i - 1] & 0xc7) == 0x05) {
-			if (compares_soon(handle, t + i + 4, size - i - 4, addr + i + 4, lea_register(t[i - 3], t[i - 1])))
-				cnt++;
+			cnt += is_guard(handle, &text, addr + i + 4, lea_register(t[i - 3], t[i - 1]));
 		}
 	}
 	cs_close(&handle);
@@ -209,6 +306,7 @@ int place__alias(const void *text, size_t size, uint64_t addr, uint64_t fn, stru
 	csh handle;
 	size_t i;
 
+	*out = (struct place){ 0, PLACE_SINGLE_STEP, { ARG_SI, ARG_DX } };
 	for (i = 0; i + 5 <= size; i++) {
 		if (t[i] != 0xe9 || addr + i + 5 + (int64_t)load_s32(t + i + 1) != fn)
 			continue;

@@ -11,22 +11,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared.h"
+
 enum place_cost {
 	PLACE_EMULATED,
 	PLACE_SINGLE_STEP,
 };
 
+/* Where an argument is at a place: a register, as struct tracer_config wants it (enum arg_reg). */
 struct place {
 	uint64_t addr;
 	enum place_cost cost;
+	uint8_t arg_regs[2]; /* of the second and the third argument: what came in rsi and rdx */
 };
 
 /*
- * The cheapest instruction of the function at ADDR (CODE: its first SIZE bytes) that every call executes and where the
- * argument registers rdi, rsi, rdx still hold the arguments and the stack pointer still addresses the return address. Falls
- * back to the entry itself. -EINVAL: the bytes are no code.
+ * The cheapest instruction of the function at ADDR (CODE: its first SIZE bytes) that every call executes, where the
+ * NARGS (1 or 2) arguments that came in rsi and rdx still are in known registers and the stack pointer still addresses the
+ * return address. (The first argument of an allocator function is a context that nobody needs.) Falls back to the entry
+ * itself. -EINVAL: the bytes are no code.
  */
-int place__entry(const void *code, size_t size, uint64_t addr, struct place *out);
+int place__entry(const void *code, size_t size, uint64_t addr, int nargs, struct place *out);
 
 /* The kernel would emulate the instruction at CODE rather than single-step it. */
 bool place__is_emulated(const void *code, size_t size);

@@ -90,10 +90,20 @@ static void raise_memlock(void)
 	setrlimit(RLIMIT_MEMLOCK, &all);
 }
 
+static void set_attach_types(struct pyleak *s, bool multi)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, s->obj) {
+		bpf_program__set_autoattach(prog, false);
+		if (multi && prog != s->progs.process_exec)
+			bpf_program__set_expected_attach_type(prog, (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE);
+	}
+}
+
 static int configure(struct tracer *t, const struct tracer_opts *opts)
 {
 	struct pyleak *s = t->skel;
-	struct bpf_program *prog;
 	struct tracer_config *cfg = (struct tracer_config *)&s->rodata->cfg;
 
 	cfg->only_tgid = t->py->pid;
@@ -103,12 +113,12 @@ static int configure(struct tracer *t, const struct tracer_opts *opts)
 	cfg->gc_arg_reg_off = t->gc.reg_off;
 	cfg->gc_arg_disp = t->gc.disp;
 	cfg->gc_arg_is_memory = t->gc.is_memory;
-	py_interp__walk_layout(t->py, (struct walk_layout *)&s->rodata->layout);
-	bpf_object__for_each_program(prog, s->obj) {
-		bpf_program__set_autoattach(prog, false);
-		if (t->target.multi && prog != s->progs.process_exec)
-			bpf_program__set_expected_attach_type(prog, (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE);
+	for (int op = 0; op < OP_CNT; op++) {
+		memcpy(cfg->arg_regs[op], t->alloc.slots[TABLE_RAW][op].probe.arg_regs, 2);
+		memcpy(cfg->arg_regs[OP_CNT + op], t->alloc.slots[TABLE_OBJ][op].probe.arg_regs, 2);
 	}
+	py_interp__walk_layout(t->py, (struct walk_layout *)&s->rodata->layout);
+	set_attach_types(s, t->target.multi);
 	return bpf_map__set_max_entries(s->maps.old_blocks, opts->max_blocks);
 }
 
@@ -387,4 +397,36 @@ uint32_t tracer__probe_cnt(const struct tracer *t)
 const struct tracer_cost *tracer__cost(const struct tracer *t)
 {
 	return &t->cost;
+}
+
+int tracer__check(struct tracer_check *check)
+{
+	struct pyleak *s;
+	struct bpf_program *prog;
+	int err;
+
+	libbpf_set_print(quiet_libbpf);
+	raise_memlock();
+	check->multi = uprobe__have_multi();
+	s = pyleak__open();
+	if (!s)
+		return -errno;
+	((struct tracer_config *)&s->rodata->cfg)->depth = 64;
+	bpf_map__set_max_entries(s->maps.old_blocks, 1024);
+	set_attach_types(s, check->multi);
+	err = pyleak__load(s);
+	if (err)
+		goto out;
+	bpf_object__for_each_program(prog, s->obj) {
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+
+		if (!bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+			check->program(check->ctx, bpf_program__name(prog), info.verified_insns, info.jited_prog_len);
+	}
+	if (calibrate__probes(bpf_program__fd(s->progs.nothing), check->multi, &check->cost))
+		memset(&check->cost, 0, sizeof(check->cost));
+out:
+	pyleak__destroy(s);
+	return err;
 }

@@ -63,4 +63,13 @@ int tracer__groups_fd(const struct tracer *t);
 uint32_t tracer__probe_cnt(const struct tracer *t);
 const struct tracer_cost *tracer__cost(const struct tracer *t);
 
+/* Can the programs be loaded here at all? Each one that was is told with what the verifier had to do (0: kernel too old to say). */
+struct tracer_check {
+	bool multi;
+	struct tracer_cost cost; /* 0: could not be measured */
+	void *ctx;
+	void (*program)(void *ctx, const char *name, uint32_t verified_insns, uint32_t jited_bytes);
+};
+int tracer__check(struct tracer_check *check);
+
 #endif
