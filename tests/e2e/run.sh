@@ -11,6 +11,13 @@ parallel=
 if /usr/bin/python3 -c 'import xdist' 2>/dev/null; then
 	parallel="-n $workers --dist loadgroup"
 fi
+# without a path among the arguments: all
+what=$here
+for argument in "$@"; do
+	if [ -e "${argument%%::*}" ]; then
+		what=
+	fi
+done
 export PYTHONDONTWRITEBYTECODE=1
 # shellcheck disable=SC2086
-exec /usr/bin/python3 -m pytest -p no:cacheprovider -q --tb=short $parallel "$@" "$here"
+exec /usr/bin/python3 -m pytest -p no:cacheprovider -q --tb=short $parallel "$@" $what

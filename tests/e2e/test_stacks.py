@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The stacks the tool reports are those the interpreter saw itself when the allocation was made."""
+import os
+
+from process import HERE, Tracer, lossless
+
+PROGRAM = os.path.join(HERE, "programs", "stacks.py")
+
+
+def described(stack):
+    return "\n      ".join("%s:%s %s" % tuple(frame) for frame in stack[:8])
+
+
+def compare(expected, snapshot, depth):
+    """A line for each scenario whose stacks or amounts differ."""
+    seen = {}
+    for row in snapshot["growers"]:
+        if row["type"].startswith("scenario."):
+            stack = tuple((frame["file"], frame["line"], frame["function"]) for frame in row["stack"])
+            held = seen.setdefault(row["type"][len("scenario."):], {})
+            held[stack] = held.get(stack, 0) + row["objects"]
+    wrong = []
+    for name, stacks in sorted(expected.items()):
+        wanted = {}
+        for stack, count in stacks:
+            key = tuple(map(tuple, stack[:depth]))
+            wanted[key] = wanted.get(key, 0) + count
+        found = seen.pop(name, {})
+        if found == wanted:
+            continue
+        wrong.append(name)
+        for stack, count in wanted.items():
+            if found.get(stack) != count:
+                wrong.append("  is    %s x\n      %s" % (count, described(stack)))
+        for stack, count in found.items():
+            if wanted.get(stack) != count:
+                wrong.append("  shown %s x\n      %s" % (count, described(stack)))
+    return wrong + ["nobody made " + name for name in seen]
+
+
+def record(target, tracer):
+    answer = target.command("scenario", timeout=120)
+    assert not answer["failed"], answer["failed"]
+    assert len(answer["stacks"]) >= 65
+    final = tracer.stop()
+    lossless(final)
+    return answer["stacks"], final
+
+
+def test_the_record_is_right(interpreter, start):
+    """What the program writes down, judged by tracemalloc (which names no functions)."""
+    answer = start(interpreter, PROGRAM).command("judge", timeout=120)
+    assert not answer["failed"], answer["failed"]
+    wrong = []
+    for name, stacks in answer["stacks"].items():
+        wanted, found = {}, {}
+        for stack, count in stacks:
+            key = tuple((file, line) for file, line, _ in stack[:64])
+            wanted[key] = wanted.get(key, 0) + count
+        for stack, count in answer["judged"].get(name, []):
+            found[tuple(map(tuple, stack))] = count
+        if wanted != found:
+            wrong.append((name, [key[:3] for key in wanted], [key[:3] for key in found]))
+    assert not wrong, wrong
+
+
+def test_stacks_are_the_interpreters_own(interpreter, bpf, start):
+    target = start(interpreter, PROGRAM)
+    tracer = Tracer.json(target, "-n", 5000)
+    expected, final = record(target, tracer)
+    wrong = compare(expected, final, 64)
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_depth_cuts_the_outer_end(debian, bpf, start):
+    target = start(debian, PROGRAM)
+    tracer = Tracer.json(target, "-n", 5000, "--depth", 5)
+    expected, final = record(target, tracer)
+    wrong = compare(expected, final, 5)
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_code_that_died_is_stale_not_another(interpreter, bpf, start):
+    """Code objects freed while their allocations stay, and others made at the same address."""
+    target = start(interpreter, os.path.join(HERE, "programs", "dying_code.py"))
+    tracer = Tracer.json(target, "-n", 5000)
+    target.command("round 200")
+    final = tracer.stop()
+    lossless(final)
+    objects = 0
+    for row in final["growers"]:
+        if not row["type"].startswith("kept.Number"):
+            continue
+        number = int(row["type"][len("kept.Number"):])
+        frame = row["stack"][0]
+        objects += row["objects"]
+        # the truth, or said to be unknown: a null or a text in <>, or [], never the name of another
+        if frame["function"] != "made_%d" % number:
+            assert frame["line"] in (None, 0) or frame["function"] is None or "stale" in str(frame), row
+            assert "made_" not in str(frame["function"]), row
+    assert objects == 200
