@@ -174,6 +174,11 @@ void elf_file__close(struct elf_file *f)
 	free(f);
 }
 
+void elf_file__trim(const struct elf_file *f)
+{
+	madvise(f->image, f->size, MADV_DONTNEED);
+}
+
 static bool name_is(const struct symbols *t, uint32_t name_off, const char *name, size_t len)
 {
 	if (name_off >= t->names_size || len >= t->names_size - name_off)
@@ -253,6 +258,32 @@ const void *elf_file__bytes(const struct elf_file *f, uint64_t addr, size_t size
 		return f->image + s->file_off + (addr - s->addr);
 	}
 	return NULL;
+}
+
+static bool dynamic_needs(const struct elf_file *f, const GElf_Shdr *sh, const char *prefix)
+{
+	const Elf64_Dyn *dyn = section_bytes(f, sh);
+	const char *name;
+
+	if (!dyn || (uintptr_t)dyn % _Alignof(Elf64_Dyn))
+		return false;
+	for (size_t i = 0; i < sh->sh_size / sizeof(*dyn) && dyn[i].d_tag != DT_NULL; i++) {
+		name = dyn[i].d_tag == DT_NEEDED ? elf_strptr(f->elf, sh->sh_link, dyn[i].d_un.d_val) : NULL;
+		if (name && !strncmp(name, prefix, strlen(prefix)))
+			return true;
+	}
+	return false;
+}
+
+bool elf_file__needs(const struct elf_file *f, const char *prefix)
+{
+	Elf_Scn *scn = NULL;
+	GElf_Shdr sh;
+
+	while ((scn = elf_nextscn(f->elf, scn)))
+		if (gelf_getshdr(scn, &sh) && sh.sh_type == SHT_DYNAMIC)
+			return dynamic_needs(f, &sh, prefix);
+	return false;
 }
 
 /* The description of a stapsdt note: pc, base and semaphore, then three strings. */

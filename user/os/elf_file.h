@@ -12,6 +12,8 @@ struct elf_file; /* opaque */
 /* -ENOEXEC: no ELF of this machine; other -errno from open. */
 int elf_file__open(const char *path, struct elf_file **out);
 void elf_file__close(struct elf_file *f);
+/* Gives back the memory that reading has made resident; it comes back when it is needed. */
+void elf_file__trim(const struct elf_file *f);
 
 struct elf_sym {
 	uint64_t addr; /* virtual address in the file's own numbering */
@@ -30,6 +32,9 @@ int elf_file__addr_to_off(const struct elf_file *f, uint64_t addr, uint64_t *off
 int elf_file__off_to_addr(const struct elf_file *f, uint64_t off, uint64_t *addr);
 /* Bytes of the file at a virtual address; points into the mapping, good until close. NULL if not all there. */
 const void *elf_file__bytes(const struct elf_file *f, uint64_t addr, size_t size);
+
+/* Does it need (DT_NEEDED) a library whose file name begins with PREFIX? */
+bool elf_file__needs(const struct elf_file *f, const char *prefix);
 
 struct usdt_note {
 	uint64_t addr;           /* of the nop, corrected for prelink by .stapsdt.base */

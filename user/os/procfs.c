@@ -141,6 +141,14 @@ static size_t count_lines(const char *s)
 	return cnt;
 }
 
+/* A zombie and a kernel thread have the file, but nothing in it; a process in the middle of exec, too. */
+static int why_no_maps(pid_t pid)
+{
+	char exe[8];
+
+	return procfs__exe(pid, exe, sizeof(exe)) ? -ESRCH : -EAGAIN;
+}
+
 int procfs__maps(pid_t pid, struct proc_maps *out)
 {
 	char *text = NULL, *line, *save = NULL;
@@ -158,9 +166,8 @@ int procfs__maps(pid_t pid, struct proc_maps *out)
 		if (!err)
 			out->cnt++;
 	}
-	/* A zombie has the file, but nothing in it. */
 	if (!err && !out->cnt)
-		err = -ESRCH;
+		err = why_no_maps(pid);
 	if (err)
 		proc_maps__free(out);
 	free(text);

@@ -21,6 +21,7 @@ struct proc_maps {
 	size_t cnt;
 };
 
+/* -EAGAIN: it is in the middle of exec and has no mappings. */
 int procfs__maps(pid_t pid, struct proc_maps *out);
 void proc_maps__free(struct proc_maps *m);
 const struct proc_map *proc_maps__find(const struct proc_maps *m, uint64_t addr);

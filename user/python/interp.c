@@ -4,6 +4,7 @@
 
 #include "layout.h"
 #include "module.h"
+#include "procfs.h"
 #include "python.h"
 #include "runtime.h"
 #include "version.h"
@@ -58,7 +59,9 @@ static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why_te
 	*py = (struct py_interp){ .pid = pid, .mem = remote__process(pid) };
 	err = procfs__maps(pid, &maps);
 	if (err == -ESRCH)
-		return reason__set(&why, -ESRCH, "there is no process %d", pid);
+		return reason__set(&why, -ESRCH, "there is no process %d, or it has ended", pid);
+	if (err == -EAGAIN)
+		return reason__set(&why, -EAGAIN, "process %d is just starting", pid);
 	if (err)
 		return reason__set(&why, err == -EACCES ? -EPERM : err, "cannot read the mappings of process %d: %s", pid,
 				   strerror(-err));
@@ -75,7 +78,7 @@ static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why_te
 	if (err)
 		goto out;
 	find_set_dummy(py);
-	err = runtime__find(py, &maps, &why);
+	err = runtime__find(py, &why);
 	if (early && err == -EAGAIN)
 		err = 0;
 out:

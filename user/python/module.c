@@ -14,6 +14,8 @@ struct search {
 	const struct proc_maps *maps;
 	char exe[4096];
 	bool old_cpython, pypy;
+	bool exe_mapped;
+	bool wants_libpython; /* the executable does: it may not be loaded yet */
 	int open_error;
 };
 
@@ -68,6 +70,14 @@ static int place_module(struct py_interp *py, const struct proc_maps *maps, cons
 	return proc_maps__find(maps, py->module_start) ? 0 : -ENOEXEC;
 }
 
+/* 0: the executable, 1: called like a Python library, 2: anything else */
+static int rank_map(const struct search *s, const struct proc_map *map)
+{
+	if (!strcmp(map->path, s->exe))
+		return 0;
+	return strstr(basename_of(map->path), "python") || strstr(basename_of(map->path), "pypy") ? 1 : 2;
+}
+
 /* 0: this is it. -ENOENT: it is not. */
 static int try_module(struct search *s, const struct proc_map *map)
 {
@@ -91,17 +101,11 @@ static int try_module(struct search *s, const struct proc_map *map)
 		py->shared = strcmp(map->path, s->exe) != 0;
 		return 0;
 	}
+	if (!rank_map(s, map))
+		s->wants_libpython = elf_file__needs(py->elf, "libpython");
 	elf_file__close(py->elf);
 	py->elf = NULL;
 	return -ENOENT;
-}
-
-/* 0: the executable, 1: called like a Python library, 2: anything else */
-static int rank_map(const struct search *s, const struct proc_map *map)
-{
-	if (!strcmp(map->path, s->exe))
-		return 0;
-	return strstr(basename_of(map->path), "python") || strstr(basename_of(map->path), "pypy") ? 1 : 2;
 }
 
 static int search_rank(struct search *s, int rank)
@@ -117,6 +121,7 @@ static int search_rank(struct search *s, int rank)
 		if (map->inode == last_inode || rank_map(s, map) != rank)
 			continue;
 		last_inode = map->inode;
+		s->exe_mapped |= !rank;
 		tried++;
 		if (!try_module(s, map))
 			return 0;
@@ -146,6 +151,9 @@ int module__find(struct py_interp *py, const struct proc_maps *maps, const struc
 			return reason__set(why, -EOPNOTSUPP, "process %d (%s) is a CPython older than 3.7; supported: %s",
 					   py->pid, s.exe, "CPython " PY_VERSIONS_SUPPORTED);
 	}
+	/* exec replaces the name and the mappings one after the other. */
+	if (s.wants_libpython || !s.exe_mapped)
+		return reason__set(why, -EAGAIN, "the Python in process %d is not loaded yet", py->pid);
 	if (s.open_error)
 		return reason__set(why, s.open_error == -EACCES || s.open_error == -EPERM ? -EPERM : -ENOEXEC,
 				   "no CPython found in process %d (%s), and not all its files could be opened: %s", py->pid,

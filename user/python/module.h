@@ -10,7 +10,7 @@
 /*
  * Fills module_path, open_path, elf, bias, shared, module_start and module_end of PY. The executable is asked first, then
  * files that are called something with python, then all others. -ENOEXEC: none is a CPython with a _PyRuntime (3.7+);
- * -EOPNOTSUPP: an older CPython.
+ * -EOPNOTSUPP: an older CPython; -EAGAIN: the executable needs a libpython that is not mapped yet.
  */
 int module__find(struct py_interp *py, const struct proc_maps *maps, const struct reason *why);
 /* Runtime address of an exported or local symbol; 0: there is none. */

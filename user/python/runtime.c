@@ -15,7 +15,6 @@ enum {
 
 struct finder {
 	struct py_interp *py;
-	const struct proc_maps *maps;
 	const struct reason *why;
 };
 
@@ -38,16 +37,17 @@ static int unreadable(const struct finder *f, int err)
 	return reason__set(f->why, err, "cannot read the memory of process %d: %s", f->py->pid, strerror(-err));
 }
 
-static bool is_pointer(const struct finder *f, uint64_t addr)
-{
-	const struct proc_map *map = proc_maps__find(f->maps, addr);
-
-	return !(addr & 7) && map && map->w;
-}
-
 static int read_word(const struct finder *f, uint64_t addr, uint64_t *out)
 {
 	return remote__read_u64(&f->py->mem, addr, out);
+}
+
+/* By trying: the mappings as they were read may be older than what was allocated since. */
+static bool is_pointer(const struct finder *f, uint64_t addr)
+{
+	uint64_t word;
+
+	return !(addr & 7) && !read_word(f, addr, &word);
 }
 
 static int find_interp(const struct finder *f)
@@ -188,9 +188,9 @@ static void find_static(struct py_interp *py)
 	}
 }
 
-int runtime__find(struct py_interp *py, const struct proc_maps *maps, const struct reason *why)
+int runtime__find(struct py_interp *py, const struct reason *why)
 {
-	const struct finder f = { .py = py, .maps = maps, .why = why };
+	const struct finder f = { .py = py, .why = why };
 	int (*const steps[])(const struct finder *) = { find_interp, check_threads, find_tstate_slot, find_gc,
 							count_interps };
 	int err = 0;

@@ -3,7 +3,6 @@
 #ifndef RUNTIME_H
 #define RUNTIME_H
 
-#include "procfs.h"
 #include "python.h"
 #include "reason.h"
 
@@ -12,7 +11,7 @@
  * known. What is read must make sense (back pointers, ids, the thread's own pointer), else the layout is not this build's
  * and the answer is -EOPNOTSUPP. -EAGAIN: too early in the start of the interpreter.
  */
-int runtime__find(struct py_interp *py, const struct proc_maps *maps, const struct reason *why);
+int runtime__find(struct py_interp *py, const struct reason *why);
 
 /* 3.13+: compares the layout with what _PyRuntime.debug_offsets says. */
 int debug_offsets__check(const struct py_interp *py, const struct reason *why);

@@ -51,6 +51,8 @@ static void symbols_segments_and_bytes(void **state)
 	assert_int_equal(elf_file__symbol(f, "", &sym), -ENOENT);
 	/* undefined here: not ours */
 	assert_int_equal(elf_file__symbol(f, "_cmocka_run_group_tests", &sym), -ENOENT);
+	assert_true(elf_file__needs(f, "libcmocka"));
+	assert_false(elf_file__needs(f, "libcmockb"));
 	cnt = elf_file__segments(f, &segs);
 	assert_true(cnt >= 2);
 	assert_null(elf_file__bytes(f, segs[cnt - 1].addr, 1UL << 40));
@@ -121,6 +123,7 @@ static void use_all(const char *path)
 		elf_file__off_to_addr(f, segs[i].file_off, &value);
 		elf_file__addr_to_off(f, segs[i].addr, &value);
 	}
+	elf_file__needs(f, "libcmocka");
 	elf_file__usdt(f, "prov", "probe", &note);
 	elf_file__usdt(f, "prov", "none", &note);
 	elf_file__close(f);

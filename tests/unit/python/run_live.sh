@@ -1,7 +1,8 @@
 #!/bin/sh
-# run_live.sh LIVE_TRUTH: runs the built live_truth against every interpreter found here. One line each.
+# run_live.sh LIVE_TRUTH: runs the built live_truth, and live_early beside it, against every interpreter found here.
 here=$(cd "$(dirname "$0")" && pwd)
 live_truth=$1
+live_early=$(dirname "$1")/live_early
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 status=0
@@ -22,6 +23,7 @@ check() { # python
 	fi
 	exec 3>&- 4<&-
 	wait "$pid"
+	[ ! -x "$live_early" ] || "$live_early" "$1" || status=1
 }
 
 root=$(pyenv root 2>/dev/null || echo "${PYENV_ROOT:-$HOME/.pyenv}")
