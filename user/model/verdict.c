@@ -8,7 +8,8 @@
 
 #define DROP_SHARE 0.02     /* of the range: a smaller fall is none */
 #define DROP_BIG 0.25       /* of the rise: a larger fall must be explained */
-#define RISE_MIN_SHARE 0.15 /* of the rise: what each step from third to third must have */
+#define RISE_EARLY_SHARE 0.12 /* of the rise: from the first third to the second; little when it accelerates */
+#define RISE_LATE_SHARE 0.3   /* from the second to the last */
 #define RISE_MIN_STEPS 4
 #define TREND_MIN_Z 3.0
 #define TREND_MIN_Z_CHURN 3.5
@@ -83,7 +84,8 @@ static bool window__rises_throughout(struct window *w)
 	uint32_t steps = 0;
 
 	w->rise = last - first;
-	if (w->rise <= 0 || middle - first < RISE_MIN_SHARE * w->rise || last - middle < RISE_MIN_SHARE * w->rise)
+	if (w->rise <= 0 || middle - first < RISE_EARLY_SHARE * w->rise ||
+	    last - middle < RISE_LATE_SHARE * w->rise)
 		return false;
 	/* the lower envelope, backwards: what was never given back later */
 	for (size_t i = w->cnt; i-- > 0;) {
