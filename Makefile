@@ -70,6 +70,11 @@ $(O)/tests/%: tests/unit/%.c $(filter-out %/cli/main.o,$(OBJS))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(INC_cli)) -MMD -MP -MF $@.d $^ $(LIBS) -lcmocka -o $@
 
+$(O)/tests/bench/probes: tests/bench/probes.c $(filter-out %/cli/main.o,$(OBJS))
+	$(call say,BENCH,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(INC_cli)) $^ $(LIBS) -o $@
+
 units: $(UNITS) $(TOOLS)
 
 deps:
@@ -82,8 +87,8 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@PYLEAK=$(O)/pyleak-bpf tests/demo/demo.sh
 
-bench: all
-	@PYLEAK=$(O)/pyleak-bpf tests/bench/bench.sh
+bench: all $(O)/tests/bench/probes
+	@PYLEAK=$(O)/pyleak-bpf PYLEAK_BENCH_PROBES=$(O)/tests/bench/probes tests/bench/bench.sh
 
 clean:
 	rm -rf build

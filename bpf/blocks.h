@@ -23,6 +23,12 @@ static __always_inline __u32 young_idx(__u32 slot, __u64 addr)
 	return slot * YOUNG_SLOTS + (((addr >> 4) + (addr >> 20) * 0x9e35) & (YOUNG_SLOTS - 1));
 }
 
+/* Non-PIE programs have addresses below 4 GiB, which must not pass: so small, or immortal (3.12+: the upper half of 32 bits). */
+static __always_inline bool plausible_refcnt(__u64 n)
+{
+	return (n && n < 0x400000) || (n >= 0x80000000 && n <= 0xffffffff);
+}
+
 /*
  * The type of the object in a block, 0 if it holds none. The object follows a GC head and, from 3.11 on, two more words, if
  * its type says so: type flags and offset must agree, and the type's type must be a metatype.
@@ -40,7 +46,7 @@ static __noinline __u64 classify(__u64 addr, __u64 size)
 		type = w[i + 1];
 		if (size < i * 8 + 16)
 			break;
-		if (!w[i] || w[i] >> 32 || type < 0x10000 || type >> 47 || type & 7)
+		if (!plausible_refcnt(w[i]) || type < 0x10000 || type >> 47 || type & 7)
 			continue;
 		flags = read_u64(type + layout.type_flags_off);
 		if (!(flags & TPFLAGS_READY))

@@ -34,7 +34,7 @@ static const struct argp_option option_table[] = {
 	{ "top", 'n', "N", 0, "Growers shown (default 10)", 2 },
 	{ "mode", KEY_MODE, "exact", 0, "exact: every allocation. The only mode so far", 3 },
 	{ "depth", KEY_DEPTH, "N", 0, "Python frames kept per stack, at most " STR(MAX_DEPTH) " (default 64)", 3 },
-	{ "max-blocks", KEY_MAX_BLOCKS, "N", 0, "Live blocks that can be held; more are counted as lost (default 4194304)", 3 },
+	{ "max-blocks", KEY_MAX_BLOCKS, "N", 0, "Live blocks that can be held; more are counted as lost (default 2097152)", 3 },
 	{ "group-by", KEY_GROUP_BY, "WHAT", 0, "What one row is: stack, line, function, type, app (innermost frame of your own code), process (default stack)", 4 },
 	{ "min-age", KEY_MIN_AGE, "SEC", 0, "Leave out what is younger", 4 },
 	{ "read-only", KEY_READ_ONLY, NULL, 0, "Write nothing into the target's memory beyond the kernel's uprobes; sees little of interpreters that inline their allocator", 5 },
@@ -202,7 +202,7 @@ void options__parse(int argc, char **argv, struct options *o)
 		.interval_s = 5,
 		.top = 10,
 		.depth = 64,
-		.max_blocks = 1 << 22,
+		.max_blocks = 1 << 21,
 	};
 	if (argc > 1 && argv[1][0] != '-') {
 		size_t i, cnt = sizeof(commands) / sizeof(commands[0]);

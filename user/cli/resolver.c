@@ -115,6 +115,8 @@ void resolver__add_stack(struct resolver *r, const struct stack_event *ev)
 		if (!ev->frames[i].code)
 			continue; /* the C frame of a call into the interpreter */
 		n = names_of(r, &ev->frames[i]);
+		if (n && !n->stale && ev->frames[i].lasti < n->code.first_traceable)
+			continue; /* being set up: as _PyFrame_IsIncomplete has it, traceback does not show it either */
 		frames[depth] = (struct frame){ .stale = 1 };
 		if (n && !n->stale)
 			frames[depth] = (struct frame){ .file = n->file, .function = n->function,

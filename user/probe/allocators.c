@@ -137,6 +137,13 @@ int allocators__find(const struct py_interp *py, bool read_only, struct allocato
 		for (op = 0; op < OP_CNT; op++) {
 			struct alloc_slot *slot = &out->slots[t][op];
 
+			if (t == TABLE_OBJ && slot->fn == out->slots[TABLE_MEM][op].fn) {
+				uint64_t addr = slot->addr;
+
+				*slot = out->slots[TABLE_MEM][op];
+				slot->addr = addr;
+				continue;
+			}
 			err = plan_slot(py, read_only, op, slot, &out->blind);
 			if (err)
 				return err;

@@ -25,6 +25,7 @@
 
 struct tracer {
 	const struct py_interp *py;
+	enum tracer_probes probes;
 	struct pyleak *skel;
 	struct ring_buffer *ring;
 	struct allocators alloc;
@@ -146,6 +147,7 @@ int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, str
 	if (!t)
 		return -ENOMEM;
 	t->py = py;
+	t->probes = opts->probes;
 	libbpf_set_print(quiet_libbpf);
 	raise_memlock();
 	err = allocators__find(py, opts->read_only, &t->alloc, why, why_size);
@@ -201,6 +203,8 @@ static int attach_prog(struct tracer *t, const struct bpf_program *prog, const u
 {
 	if (!cnt)
 		return 0;
+	if (t->probes != TRACER_FULL)
+		prog = t->skel->progs.nothing;
 	t->probe_cnt += cnt;
 	return uprobe__attach(&t->target, bpf_program__fd(prog), offs, sems, cnt, returns, &t->links);
 }
@@ -216,14 +220,15 @@ static int attach_op(struct tracer *t, bool raw, enum alloc_op op)
 		{ s->progs.obj_malloc_ret, s->progs.obj_calloc_ret, s->progs.obj_realloc_ret },
 		{ s->progs.raw_ret, s->progs.raw_ret, s->progs.raw_ret },
 	};
-	uint64_t offs[TABLE_CNT];
+	uint64_t offs[TABLE_CNT], addr;
 	size_t cnt = 0;
 	int err;
 
 	for (int table = raw ? TABLE_RAW : TABLE_MEM; table <= (raw ? TABLE_RAW : TABLE_OBJ); table++) {
 		if (seen_before(&t->alloc, table, op))
 			continue;
-		err = elf_file__addr_to_off(t->py->elf, t->alloc.slots[table][op].probe.addr - t->py->bias, &offs[cnt++]);
+		addr = t->probes == TRACER_NOTHING_AT_ENTRY ? t->alloc.slots[table][op].fn : t->alloc.slots[table][op].probe.addr;
+		err = elf_file__addr_to_off(t->py->elf, addr - t->py->bias, &offs[cnt++]);
 		if (err)
 			return err;
 	}

@@ -17,7 +17,14 @@
 struct py_interp;
 struct tracer; /* opaque */
 
+enum tracer_probes {
+	TRACER_FULL,
+	TRACER_NOTHING,          /* benchmarks: programs that do nothing, at the same places */
+	TRACER_NOTHING_AT_ENTRY, /* benchmarks: the same at the functions' first instructions, as tools do that do not look */
+};
+
 struct tracer_opts {
+	enum tracer_probes probes;
 	uint32_t depth;          /* 1..MAX_DEPTH */
 	uint32_t max_blocks;     /* entries of the block map, a power of two */
 	bool read_only;

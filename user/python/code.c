@@ -76,6 +76,10 @@ int py_code__read(const struct py_interp *py, uint64_t addr, struct py_code *cod
 	if (!py->types.code || word(bytes, 8) != py->types.code)
 		return -EFAULT;
 	memcpy(&code->first_line, bytes + l->code_first_line, sizeof(code->first_line));
+	if (l->code_first_traceable != NO_OFF) {
+		memcpy(&code->first_traceable, bytes + l->code_first_traceable, sizeof(code->first_traceable));
+		code->first_traceable *= 2; /* was in code units */
+	}
 	err = py_str__dup(py, word(bytes, l->code_filename), TEXT_MAX_BYTES, &code->filename);
 	if (!err)
 		err = py_str__dup(py, word(bytes, l->code_name), TEXT_MAX_BYTES, &code->name);

@@ -12,6 +12,7 @@ struct py_code {
 	char *filename; /* UTF-8 (surrogates as \udcXX text), raw, at most 4096 bytes; never NULL */
 	char *name;     /* co_qualname from 3.11 on, co_name before */
 	int first_line;
+	int first_traceable; /* byte offset; before it a frame is being set up and counts as not there (3.11+, else 0) */
 	unsigned char *line_table; /* co_lnotab to 3.9, co_linetable from 3.10 */
 	size_t line_table_size;    /* at most 1 MiB */
 	int minor;

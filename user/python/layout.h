@@ -45,6 +45,7 @@ struct py_layout {
 	/* PyCodeObject: code.h, cpython/code.h */
 	uint32_t code_size; /* how much of it to read: all fields below are inside */
 	uint32_t code_filename, code_name, code_first_line, code_line_table;
+	uint32_t code_first_traceable; /* ._co_firsttraceable, 3.11+ */
 	uint32_t code_instr; /* .co_code_adaptive, 3.11+ */
 
 	/* PyTypeObject, PyHeapTypeObject: cpython/object.h */

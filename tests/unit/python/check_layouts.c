@@ -133,10 +133,12 @@ static void check_code(const struct py_layout *l)
 #if PY_VERSION_HEX < 0x030b0000
 	OFF(code_name, PyCodeObject, co_name);
 	NONE(code_instr);
+	NONE(code_first_traceable);
 	SAME(code_size, sizeof(PyCodeObject));
 #else
 	OFF(code_name, PyCodeObject, co_qualname);
 	OFF(code_instr, PyCodeObject, co_code_adaptive);
+	OFF(code_first_traceable, PyCodeObject, _co_firsttraceable);
 	OFF(code_size, PyCodeObject, co_code_adaptive);
 #endif
 #if PY_VERSION_HEX < 0x030a0000

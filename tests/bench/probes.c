@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* probes PID same|entry: programs that do nothing, where pyleak-bpf has its own or at the functions' first instructions. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "python.h"
+#include "tracer.h"
+
+int main(int argc, char **argv)
+{
+	struct tracer_opts opts = { .depth = 64, .max_blocks = 1024, .probes = TRACER_NOTHING };
+	struct py_interp py;
+	struct tracer *t;
+	char why[512] = "";
+	sigset_t set;
+	int sig;
+
+	if (argc != 3)
+		return 2;
+	if (!strcmp(argv[2], "entry"))
+		opts.probes = TRACER_NOTHING_AT_ENTRY;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (py_interp__open(&py, atoi(argv[1]), why, sizeof(why)) || tracer__open(&py, &opts, &t, why, sizeof(why)) ||
+	    tracer__attach(t, why, sizeof(why))) {
+		fprintf(stderr, "%s\n", why);
+		return 1;
+	}
+	fprintf(stderr, "tracing with %u probes that do nothing\n", tracer__probe_cnt(t));
+	sigwait(&set, &sig);
+	tracer__free(t);
+	py_interp__close(&py);
+	return 0;
+}

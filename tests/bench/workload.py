@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What is measured: runs one request over and over on command and says how long each took.
+
+Commands on stdin, one answer line each: "run NAME SECONDS" -> median seconds per request, wall and CPU;
+"tracemalloc FRAMES" (0: stop) -> "ok"; "quit".
+"""
+import copy
+import json
+import os
+import pickle
+import re
+import string
+import sys
+import time
+import tracemalloc
+
+DOCUMENT = {"users": [{"id": i, "name": "user %d" % i, "tags": ["a", "b", str(i)], "score": i * 1.5,
+                       "address": {"street": "Main Street %d" % i, "city": "Springfield"}} for i in range(40)]}
+TEXT = " ".join("word%d key%d=value%d" % (i, i, i) for i in range(120))
+PATTERN = re.compile(r"(\w+)=(\w+)")
+TEMPLATE = string.Template("<li class='$cls'>$name: $value</li>")
+
+
+def mixed():
+    """A request of a web service: JSON in and out, copies, pickles, regular expressions, templates."""
+    text = json.dumps(DOCUMENT)
+    document = json.loads(text)
+    twin = copy.deepcopy(document)
+    restored = pickle.loads(pickle.dumps(twin))
+    pairs = dict(PATTERN.findall(TEXT))
+    rows = [TEMPLATE.substitute(cls="row", name=user["name"], value=user["score"]) for user in restored["users"]]
+    return len(pairs) + len("".join(rows))
+
+
+class Node:
+    __slots__ = ("value", "next")
+
+    def __init__(self, value, following):
+        self.value = value
+        self.next = following
+
+
+def churn():
+    """Nothing but allocation: short-lived objects, one after the other."""
+    for i in range(2000):
+        Node((i, i + 1000), [i])
+
+
+REQUESTS = {"mixed": mixed, "churn": churn}
+
+
+def run(request, seconds):
+    wall, cpu = [], []
+    end = time.perf_counter() + seconds
+    while len(wall) < 5 or time.perf_counter() < end:
+        w, c = time.perf_counter(), time.process_time()
+        request()
+        wall.append(time.perf_counter() - w)
+        cpu.append(time.process_time() - c)
+    return sorted(wall)[len(wall) // 2], sorted(cpu)[len(cpu) // 2]
+
+
+def main():
+    sys.stdout.write("ready %d %s\n" % (os.getpid(), sys.version.split()[0]))
+    sys.stdout.flush()
+    for line in sys.stdin:
+        words = line.split()
+        if words[0] == "quit":
+            return
+        if words[0] == "tracemalloc":
+            tracemalloc.stop()
+            if int(words[1]):
+                tracemalloc.start(int(words[1]))
+            sys.stdout.write("ok\n")
+        else:
+            sys.stdout.write("%.9f %.9f\n" % run(REQUESTS[words[1]], float(words[2])))
+        sys.stdout.flush()
+
+
+main()
