@@ -127,7 +127,7 @@ static __always_inline void fill(struct block *b, struct proc_state *ps, __u32 s
 {
 	b->size_domain = (size & ((1ULL << BLOCK_SIZE_BITS) - 1)) | domain << BLOCK_SIZE_BITS;
 	b->type = 0;
-	b->stack = current_stack(ps, slot);
+	b->stack = current_stack(ps, slot, domain == DOMAIN_OBJ);
 	b->site = ip;
 	b->birth = birth_now();
 	b->gc_epoch = ps->gc_epoch;

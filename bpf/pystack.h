@@ -31,13 +31,13 @@ static __always_inline __u64 fs_base(void)
 }
 
 /*
- * The thread state of the running thread. The holder of the GIL is nearly always it; thread_id is
- * pthread_self(), which glibc and musl make equal to the FS base, and so tells. A thread that allocates raw
- * memory without the GIL is looked for in the list.
+ * The thread state of the running thread. Under the GIL it is the holder's. A thread that allocates raw memory may not have
+ * the GIL: thread_id is pthread_self(), which glibc and musl make equal to the FS base, and so tells; else it is looked for in
+ * the list.
  */
-static __always_inline __u64 current_tstate(struct proc_state *ps)
+static __always_inline __u64 current_tstate(struct proc_state *ps, bool gil)
 {
-	__u64 slot_addr = ps->tstate_slot_addr, self = fs_base(), tstate;
+	__u64 slot_addr = ps->tstate_slot_addr, self, tstate;
 	int i;
 
 	if (!slot_addr) {
@@ -49,13 +49,11 @@ static __always_inline __u64 current_tstate(struct proc_state *ps)
 		slot_addr += ps->gil_holder_off;
 	}
 	tstate = read_u64(slot_addr);
-	if (tstate && tstate == ps->cached_tstate && self == ps->cached_fsbase)
+	if (gil)
 		return tstate;
-	if (tstate && read_u64(tstate + layout.tstate_thread_id_off) == self) {
-		ps->cached_fsbase = self;
-		ps->cached_tstate = tstate;
+	self = fs_base();
+	if (tstate && read_u64(tstate + layout.tstate_thread_id_off) == self)
 		return tstate;
-	}
 	if (!ps->threads_head_addr)
 		return 0;
 	tstate = read_u64(ps->threads_head_addr);
@@ -199,14 +197,14 @@ static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame
 }
 
 /* The id of the running thread's Python stack; 0: none could be had, and why was counted. */
-static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot)
+static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot, bool gil)
 {
 	__u64 tstate, top = 0, frame, hash = 0x517cc1b727220a95ULL ^ slot;
 	struct raw_frame f;
 	__u32 *id, i;
 	int kind;
 
-	tstate = current_tstate(ps);
+	tstate = current_tstate(ps, gil);
 	if (tstate)
 		top = top_frame(tstate);
 	frame = top;

@@ -72,7 +72,7 @@ struct stack_event {
 	__u32 depth;
 	__u32 truncated; /* there were more frames than --depth */
 	__u32 pad;
-	struct raw_frame frames[]; /* innermost first */
+	struct raw_frame frames[]; /* innermost first; code 0: to be skipped */
 };
 
 struct plain_event {
@@ -120,7 +120,6 @@ struct proc_state {
 	__u64 threads_head_addr;
 	__u64 finalizing_addr;   /* word that is not 0 once the interpreter is being torn down; 0: not known */
 	/* GIL-protected working state */
-	__u64 cached_tstate, cached_fsbase;
 	__u32 next_stack;
 	__u32 codes_freed;
 	struct pending malloc, calloc, realloc;
@@ -139,12 +138,19 @@ struct proc_state {
 	__u64 loss[LOSS_CNT];
 };
 
+/* A register of the System V calling convention (or rax) at a probe. */
+enum arg_reg { ARG_SI, ARG_DX, ARG_DI, ARG_AX, ARG_CX };
+
+/* The functions probed: enum alloc_op of the raw domain, then of the object domains. */
+#define PROBED_FUNCTIONS 8
+
 /* Set before load; constant for the verifier. */
 struct tracer_config {
 	__u32 only_tgid;  /* the one traced process, slot 0; 0: look the slot up */
 	__u32 depth;
 	__u32 time_every; /* measure the run time of each such event; a power of two */
 	__u32 stop_at_finalize; /* `run`: SIGSTOP when the interpreter starts to tear down, so that the last report sees the heap */
+	__u8 arg_regs[PROBED_FUNCTIONS][2]; /* enum arg_reg of the second and third argument */
 	/* where gc__start keeps the generation: a register's offset in struct pt_regs, and what to add before a 4-byte read */
 	__u32 gc_arg_reg_off;
 	__s32 gc_arg_disp;

@@ -77,11 +77,9 @@ double points__gain(const struct point *points, size_t cnt)
 
 	if (!cnt)
 		return 0;
-	/* nothing was outstanding when the tracer came */
-	if (cnt == 1)
-		return (double)points[0].min;
+	/* too short a history for a trend: nothing was outstanding when the tracer came, so all of it was gained */
 	if (cnt < 4)
-		return (double)(points[cnt - 1].min - points[0].min);
+		return (double)points[cnt - 1].min;
 	start = points[0].time_ns;
 	span = points[cnt - 1].time_ns - start;
 	first = lower(points[0].min, points__min(points, cnt, start, start + span / 3));

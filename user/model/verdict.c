@@ -9,7 +9,7 @@
 #define DROP_SHARE 0.02     /* of the range: a smaller fall is none */
 #define DROP_BIG 0.25       /* of the rise: a larger fall must be explained */
 #define RISE_EARLY_SHARE 0.12 /* of the rise: from the first third to the second; little when it accelerates */
-#define RISE_LATE_SHARE 0.3   /* from the second to the last */
+#define RISE_LATE_SHARE 0.2   /* from the second to the last */
 #define RISE_MIN_STEPS 4
 #define TREND_MIN_Z 3.0
 #define TREND_MIN_Z_CHURN 3.5
@@ -120,7 +120,7 @@ static bool window__last_third_rises(const struct window *w)
 	slope = points__slope(w->points + from, cnt);
 	/* standard error of a slope over cnt values */
 	noise_slope = w->noise * sqrt(12.0 / (double)cnt) / (seconds / 3);
-	return fmax(envelope, slope + 2 * noise_slope) >= LAST_THIRD_SHARE * rate;
+	return fmax(envelope, slope + noise_slope) >= LAST_THIRD_SHARE * rate;
 }
 
 /* (d) over the last two thirds, so that a warm-up before a leak does not count */
@@ -253,7 +253,7 @@ static size_t onset(const struct point *points, size_t cnt)
 	return at;
 }
 
-/* After one step that made more than half of the rise; 0 if there is none. */
+/* After one step that made more than half of the rise and stands out of the noise; 0 if there is none. */
 static size_t after_burst(const struct point *points, size_t cnt)
 {
 	double rise = (double)(points[cnt - 1].last - points[0].last), biggest = 0;
@@ -267,7 +267,7 @@ static size_t after_burst(const struct point *points, size_t cnt)
 			at = i;
 		}
 	}
-	return biggest * 2 > rise ? at : 0;
+	return biggest * 2 > rise && biggest > 6 * points__noise(points, cnt) ? at : 0;
 }
 
 static enum judgement judge_all(const struct evidence *e, const struct drops *d)
