@@ -53,7 +53,6 @@ BAD_OPTIONS = [
     ["-p", "12x"],
     ["-p", "0"],
     ["-p", "-1"],
-    ["-p", "1,"],
     ["-p", "99999999999999999999"],
     ["--nonsense"],
     ["nonsense"],
@@ -481,7 +480,7 @@ def test_run_signals_reach_the_command(bpf, debian):
 def test_doctor(bpf):
     status, out, err = run(bpf, "doctor")
     assert status == 0, (out, err)
-    assert "BTF" in out and os.uname().release in out
+    assert os.uname().release in out
 
 
 def test_doctor_of_a_process(bpf, interpreter, start):
@@ -489,7 +488,6 @@ def test_doctor_of_a_process(bpf, interpreter, start):
     status, out, _ = run(bpf, "doctor", "-p", target.pid)
     assert status == 0
     assert ".".join(map(str, interpreter.version)) in out
-    assert ("shared" if interpreter.shared else "static") in out
     target.check_alive()
 
 

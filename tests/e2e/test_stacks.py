@@ -11,6 +11,22 @@ def described(stack):
     return "\n      ".join("%s:%s %s" % tuple(frame) for frame in stack[:8])
 
 
+# their code object is gone before the object they made: that it is unknown may be said, another name may not
+GONE = {"exec_text", "imported"}
+
+
+def forgiven(found, wanted):
+    """FOUND with each stack that has unknown frames counted to the one that it agrees with otherwise."""
+    folded = {}
+    for stack, count in found.items():
+        if any(frame[0] is None for frame in stack):
+            fitting = [full for full in wanted if len(full) == len(stack) and
+                       all(a == b or a == (None, None, None) for a, b in zip(stack, full))]
+            stack = fitting[0] if fitting else stack
+        folded[stack] = folded.get(stack, 0) + count
+    return folded
+
+
 def compare(expected, snapshot, depth):
     """A line for each scenario whose stacks or amounts differ."""
     seen = {}
@@ -26,6 +42,8 @@ def compare(expected, snapshot, depth):
             key = tuple(map(tuple, stack[:depth]))
             wanted[key] = wanted.get(key, 0) + count
         found = seen.pop(name, {})
+        if name in GONE:
+            found = forgiven(found, wanted)
         if found == wanted:
             continue
         wrong.append(name)
@@ -94,8 +112,7 @@ def test_code_that_died_is_stale_not_another(interpreter, bpf, start):
         number = int(row["type"][len("kept.Number"):])
         frame = row["stack"][0]
         objects += row["objects"]
-        # the truth, or said to be unknown: a null or a text in <>, or [], never the name of another
-        if frame["function"] != "made_%d" % number:
-            assert frame["line"] in (None, 0) or frame["function"] is None or "stale" in str(frame), row
-            assert "made_" not in str(frame["function"]), row
+        # the truth, or said to be unknown: never the name of another
+        assert (frame["file"], frame["line"], frame["function"]) in (
+            ("<dying %d>" % number, 2, "made_%d" % number), (None, None, None)), row
     assert objects == 200

@@ -11,7 +11,7 @@ TRUTH = {
     "line_marker": "# LEAK",
     "function": "remember",
     "types": ["str"],
-    "per_round": {"objects": 1, "bytes": 349},
+    "per_round": {"objects": 1, "bytes": {"3.8": 349, "3.12": 341}},
 }
 
 HISTORY = []
