@@ -15,6 +15,7 @@
 #define TREND_MIN_Z_CHURN 3.5
 #define LAST_THIRD_SHARE 0.3 /* of the mean rate */
 #define SLOWING_SHARE 0.75
+#define NO_ECHO 0.3 /* below: the values are as good as independent */
 #define LONG_TEETH 4
 #define ONSET_SHARE 0.1
 #define BEEN_HERE_BYTES (1 << 20)
@@ -24,6 +25,7 @@ struct window {
 	size_t cnt;
 	uint64_t start, span; /* time */
 	double noise;
+	double echo;          /* of the noise: points__autocorrelation() */
 	double rise;          /* from the lowest of the first third to the lowest of the last */
 };
 
@@ -154,7 +156,7 @@ static bool drop__is_churn(const struct drop *drop, const struct drops *d, const
 	bool recent = false;
 	int others = 0;
 
-	if (drop->size <= 5 * w->noise)
+	if (drop->size <= 4 * w->noise || (!drop->returned && drop->size <= 8 * w->noise && w->echo < NO_ECHO))
 		return true;
 	for (size_t i = 0; i < d->cnt; i++) {
 		const struct drop *other = &d->drops[i];
@@ -183,13 +185,12 @@ static const struct drop *window__last_tooth(const struct window *w, const struc
 
 static bool window__rises_above_churn(const struct window *w, const struct drops *d)
 {
-	double z = points__trend(w->points, w->cnt), echo;
+	double z = points__trend(w->points, w->cnt);
 
 	if (d->deepest < DROP_BIG * w->rise)
 		return z >= TREND_MIN_Z;
 	/* slow waves look like a trend: only as many values count as are independent */
-	echo = fmax(points__autocorrelation(w->points, w->cnt), 0);
-	z *= sqrt((1 - echo) / (1 + echo));
+	z *= sqrt((1 - w->echo) / (1 + w->echo));
 	return z >= TREND_MIN_Z_CHURN && w->rise >= d->deepest * (0.5 + 5.0 / (double)w->cnt);
 }
 
@@ -223,11 +224,14 @@ static enum judgement judge(const struct evidence *e, size_t from, const struct 
 	if (!window__enough(&w, intervals) || !window__rises_throughout(&w))
 		return NO;
 	w.noise = points__noise(w.points, w.cnt);
+	w.echo = fmax(points__autocorrelation(w.points, w.cnt), 0);
 	if (!window__last_third_rises(&w))
 		return NO;
 	if (e->been_here && w.rise > BEEN_HERE_BYTES && !window__enough(&w, VERDICT_LONG_INTERVALS))
 		return NO;
 	tooth = window__last_tooth(&w, d);
+	if (intervals == VERDICT_LONG_INTERVALS && !tooth)
+		return NO; /* this window is for what follows a tooth only */
 	if (tooth && (w.start < tooth->trough_ns || !window__enough(&w, VERDICT_LONG_INTERVALS) ||
 		      w.span < LONG_TEETH * drops__longest_tooth(d, tooth)))
 		return NO;
