@@ -216,6 +216,26 @@ int elf_file__symbol(const struct elf_file *f, const char *name, struct elf_sym 
 	return find_symbol(&f->dynsym, name, out);
 }
 
+static const char *function_at(const struct symbols *t, uint64_t addr)
+{
+	for (size_t i = 0; i < t->cnt; i++) {
+		const Elf64_Sym *sym = &t->syms[i];
+
+		if (ELF64_ST_TYPE(sym->st_info) != STT_FUNC || addr < sym->st_value || addr - sym->st_value >= sym->st_size ||
+		    sym->st_name >= t->names_size || !memchr(t->names + sym->st_name, 0, t->names_size - sym->st_name))
+			continue;
+		return t->names + sym->st_name;
+	}
+	return NULL;
+}
+
+const char *elf_file__function_at(const struct elf_file *f, uint64_t addr)
+{
+	const char *name = function_at(&f->symtab, addr);
+
+	return name ? name : function_at(&f->dynsym, addr);
+}
+
 size_t elf_file__segments(const struct elf_file *f, const struct elf_segment **out)
 {
 	*out = f->segments;

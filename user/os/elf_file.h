@@ -22,6 +22,9 @@ struct elf_sym {
 /* .symtab first, then .dynsym. Versioned names match without their version. -ENOENT. */
 int elf_file__symbol(const struct elf_file *f, const char *name, struct elf_sym *out);
 
+/* The name of the function that ADDR is in, from either table; points into the mapping. NULL: none. */
+const char *elf_file__function_at(const struct elf_file *f, uint64_t addr);
+
 struct elf_segment {
 	uint64_t addr, file_off, file_size, mem_size;
 	bool r, w, x;

@@ -181,11 +181,39 @@ static enum block_use site_use(const struct site *s)
 	return best != USE_UNKNOWN && s->votes[best] * 2 > known ? best : USE_UNKNOWN;
 }
 
+/* Which function of the interpreter a call site is in often tells; a site is kept as the low half of its address. */
+static enum block_use use_by_function(const struct collector *c, uint32_t site)
+{
+	uint64_t addr = (c->py->module_start & ~0xffffffffULL) | site;
+	const char *name;
+
+	if (addr < c->py->module_start)
+		addr += 1ULL << 32;
+	if (addr >= c->py->module_end)
+		return USE_UNKNOWN;
+	name = elf_file__function_at(c->py->elf, addr - c->py->bias);
+	return name ? block_use__of_function(name) : USE_UNKNOWN;
+}
+
+static struct site *site_of(struct collector *c, uint32_t addr)
+{
+	bool existed;
+	struct site *s = map__put(&c->sites, &addr, &existed);
+	enum block_use use;
+
+	if (!s || existed)
+		return s;
+	use = use_by_function(c, addr);
+	if (use != USE_UNKNOWN)
+		s->votes[use] = 2 * SITE_VOTES;
+	return s;
+}
+
 /* The use of a block that is no object: by its owner, by what it looks like, by what its like turned out to be. */
 static enum block_use use_of(struct collector *c, uint64_t addr, const struct block *b)
 {
 	const uint32_t *owned = map__get(&c->owned, &addr);
-	struct site *s = map__put(&c->sites, &b->site, NULL);
+	struct site *s = site_of(c, b->site);
 	enum block_use use = owned ? (enum block_use)*owned : USE_UNKNOWN;
 
 	if (!s)

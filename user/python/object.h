@@ -63,6 +63,12 @@ int py_type__owner(const struct py_interp *py, uint64_t type, struct py_owner *o
 size_t py_object__owned(const struct py_interp *py, uint64_t object, const struct py_owner *owner, struct owned_buffer *out,
 			size_t max);
 
+/*
+ * What CPython's function FUNCTION (a symbol, compiler suffixes like ".part.0" allowed) allocates buffers for, where that is one thing
+ * only. USE_UNKNOWN for all others.
+ */
+enum block_use block_use__of_function(const char *function);
+
 /* The buffers that an object of a builtin type (or a subclass of one) owns directly; at most MAX; returns how many. Layout-exact:
  * list.ob_item, dict.ma_keys (combined tables only) and ma_values, set.table (unless the small one), bytearray.ob_bytes,
  * deque blocks (left and right end), instance values reached through a managed-dict pre-header (3.11+). */

@@ -38,6 +38,28 @@ const char *block_use__name(enum block_use use)
 	return (unsigned int)use < USE_CNT ? names[use] : names[USE_UNKNOWN];
 }
 
+enum block_use block_use__of_function(const char *function)
+{
+	static const struct {
+		const char *name;
+		enum block_use use;
+	} functions[] = {
+		/* Objects/listobject.c, bytearrayobject.c, dictobject.c, setobject.c; Modules/_collectionsmodule.c */
+		{ "list_resize", USE_LIST_ITEMS },          { "list_preallocate_exact", USE_LIST_ITEMS },
+		{ "PyList_New", USE_LIST_ITEMS },           { "PyByteArray_Resize", USE_BYTEARRAY },
+		{ "PyByteArray_FromStringAndSize", USE_BYTEARRAY },
+		{ "new_keys_object", USE_DICT_KEYS },       { "clone_combined_dict_keys", USE_DICT_KEYS },
+		{ "new_values", USE_DICT_VALUES },          { "_PyObject_InitializeDict", USE_DICT_VALUES },
+		{ "set_table_resize", USE_SET_TABLE },      { "newblock", USE_DEQUE_BLOCK },
+	};
+	size_t len = strcspn(function, ".");
+
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+		if (strlen(functions[i].name) == len && !memcmp(functions[i].name, function, len))
+			return functions[i].use;
+	return USE_UNKNOWN;
+}
+
 static bool fits(const struct block *b, uint64_t expected)
 {
 	return expected <= b->size && b->size - expected < SLACK_BYTES;
