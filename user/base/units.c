@@ -113,7 +113,7 @@ char *units__format_bytes(char out[16], double bytes)
 		unit++;
 	}
 	if (unit == 6 && value > 999)
-		snprintf(out, 16, "%s>999 EiB", sign);
+		snprintf(out, 16, "%s", bytes < 0 ? "<-999 EiB" : ">999 EiB");
 	else
 		snprintf(out, 16, "%s%.*f %s", value < 0.5 && !unit ? "" : sign, unit ? 1 : 0, value, units[unit]);
 	return out;
