@@ -67,14 +67,9 @@ static double window__at(const struct window *w, double share)
 	return value;
 }
 
-static bool window__enough(const struct window *w, uint32_t intervals)
+static bool enough(const struct point *points, size_t cnt, uint32_t intervals)
 {
-	uint32_t ticks = 0;
-
-	for (size_t i = 0; i < w->cnt; i++)
-		ticks += w->points[i].ticks;
-	return w->cnt >= VERDICT_MIN_TICKS && ticks >= VERDICT_MIN_TICKS &&
-	       w->points[w->cnt - 1].interval - w->points[0].interval + 1 >= intervals;
+	return cnt >= VERDICT_MIN_TICKS && points[cnt - 1].interval - points[0].interval + 1 >= intervals;
 }
 
 /* (a) in every third, (b) in several steps and without a tail that is flat for too long */
@@ -218,21 +213,25 @@ static uint64_t drops__longest_tooth(const struct drops *d, const struct drop *u
 /* The window from point FROM on. */
 static enum judgement judge(const struct evidence *e, size_t from, const struct drops *d, uint32_t intervals)
 {
-	struct window w = window__make(e->points + from, e->cnt - from);
 	const struct drop *tooth;
+	struct window w;
 
-	if (!window__enough(&w, intervals) || !window__rises_throughout(&w))
+	/* most rows end here, and there may be many */
+	if (!enough(e->points + from, e->cnt - from, intervals))
+		return NO;
+	w = window__make(e->points + from, e->cnt - from);
+	if (!window__rises_throughout(&w))
 		return NO;
 	w.noise = points__noise(w.points, w.cnt);
 	w.echo = fmax(points__autocorrelation(w.points, w.cnt), 0);
 	if (!window__last_third_rises(&w))
 		return NO;
-	if (e->been_here && w.rise > BEEN_HERE_BYTES && !window__enough(&w, VERDICT_LONG_INTERVALS))
+	if (e->been_here && w.rise > BEEN_HERE_BYTES && !enough(w.points, w.cnt, VERDICT_LONG_INTERVALS))
 		return NO;
 	tooth = window__last_tooth(&w, d);
 	if (intervals == VERDICT_LONG_INTERVALS && !tooth)
 		return NO; /* this window is for what follows a tooth only */
-	if (tooth && (w.start < tooth->trough_ns || !window__enough(&w, VERDICT_LONG_INTERVALS) ||
+	if (tooth && (w.start < tooth->trough_ns || !enough(w.points, w.cnt, VERDICT_LONG_INTERVALS) ||
 		      w.span < LONG_TEETH * drops__longest_tooth(d, tooth)))
 		return NO;
 	if ((!tooth || d->cnt > 2) && !window__is_new_high(&w, e->points))
@@ -288,8 +287,13 @@ static enum judgement judge_all(const struct evidence *e, const struct drops *d)
 		skip += step;
 		j = judge(e, skip, d, VERDICT_MIN_INTERVALS);
 	}
-	for (size_t i = d->cnt; j == NO && i-- > 0;)
+	for (size_t i = d->cnt; j == NO && i-- > 0;) {
+		if (!enough(e->points + d->drops[i].trough, e->cnt - d->drops[i].trough, VERDICT_LONG_INTERVALS))
+			continue;
+		/* an older one would have this fall inside */
 		j = judge(e, d->drops[i].trough, d, VERDICT_LONG_INTERVALS);
+		break;
+	}
 	return j;
 }
 
@@ -299,22 +303,18 @@ static bool still_rises(const struct evidence *e)
 	struct window w = window__make(e->points, e->cnt);
 	double before = -INFINITY, gained;
 
-	w.noise = points__noise(w.points, w.cnt);
 	for (size_t i = 0; i < w.cnt && w.points[i].time_ns - w.start <= w.span / 3 * 2; i++)
 		before = fmax(before, (double)w.points[i].max);
 	gained = (double)w.points[w.cnt - 1].last - window__min(&w, 0, 1);
-	return gained > 0 && (double)w.points[w.cnt - 1].last - before > 0.05 * gained + 2 * w.noise;
+	before = (double)w.points[w.cnt - 1].last - before - 0.05 * gained;
+	return gained > 0 && before > 0 && before > 2 * points__noise(w.points, w.cnt);
 }
 
 enum verdict verdict__of(const struct evidence *e)
 {
 	struct drops d;
-	struct window w;
 
-	if (!e->cnt)
-		return VERDICT_UNKNOWN;
-	w = window__make(e->points, e->cnt);
-	if (!window__enough(&w, VERDICT_MIN_INTERVALS))
+	if (!enough(e->points, e->cnt, VERDICT_MIN_INTERVALS))
 		return VERDICT_UNKNOWN;
 	drops__find(&d, e->points, e->cnt, DROP_SHARE);
 	switch (judge_all(e, &d)) {

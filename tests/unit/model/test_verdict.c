@@ -288,6 +288,59 @@ static void saturating_warm_up_is_not_growing_at_its_end(void **state)
 	}
 }
 
+/* With fluctuations of a tenth, on four time constants and more. */
+static void noisy_warm_up_is_not_growing_at_its_end(void **state)
+{
+	int growing = 0;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < ROUNDS; seed++) {
+		uint64_t r = seed;
+		int tau = 2 + random__below(&r, 20);
+		struct series s;
+
+		SERIES(s, 100, 1e6 * (1 - exp(-t / (double)tau)) + 1e5 * random__uniform(&r));
+		growing += series__verdict(&s) == VERDICT_GROWING;
+	}
+	assert_int_equal(growing, 0);
+}
+
+static void slowing_down_is_warming(void **state)
+{
+	struct series s;
+
+	(void)state;
+	for (int n = FIVE_INTERVALS; n <= 160; n *= 2) {
+		SERIES(s, n, 1e6 * (1 - exp(-t * 1.5 / n)));
+		assert_int_equal(series__verdict(&s), VERDICT_WARMING);
+	}
+}
+
+static void a_leak_needs_evidence_of_its_own(void **state)
+{
+	struct series s;
+
+	(void)state;
+	/* quiet for long, rising for three intervals */
+	SERIES(s, 72, 1e6 + (t < 60 ? 0 : 1e4 * (t - 60)));
+	assert_int_not_equal(series__verdict(&s), VERDICT_GROWING);
+	/* three steps, however well spread */
+	SERIES(s, 20, (t >= 5) + (t >= 11) + (t >= 17));
+	assert_int_not_equal(series__verdict(&s), VERDICT_GROWING);
+	SERIES(s, 20, (t >= 3) + (t >= 7) + (t >= 11) + (t >= 15));
+	assert_int_equal(series__verdict(&s), VERDICT_GROWING);
+}
+
+/* A tenth of the history after the last rise is enough when it rose at every tick before. */
+static void just_full_is_not_growing(void **state)
+{
+	struct series s;
+
+	(void)state;
+	SERIES(s, 60, 1e4 * (t < 54 ? t : 54));
+	assert_int_not_equal(series__verdict(&s), VERDICT_GROWING);
+}
+
 static void cache_that_is_full_is_stable(void **state)
 {
 	(void)state;
@@ -416,6 +469,10 @@ int main(void)
 		cmocka_unit_test(long_saw),
 		cmocka_unit_test(ragged_saw_is_stable_in_the_end),
 		cmocka_unit_test(saturating_warm_up_is_not_growing_at_its_end),
+		cmocka_unit_test(noisy_warm_up_is_not_growing_at_its_end),
+		cmocka_unit_test(slowing_down_is_warming),
+		cmocka_unit_test(a_leak_needs_evidence_of_its_own),
+		cmocka_unit_test(just_full_is_not_growing),
 		cmocka_unit_test(cache_that_is_full_is_stable),
 		cmocka_unit_test(one_burst_is_not_growing),
 		cmocka_unit_test(constant_is_stable),
