@@ -78,11 +78,12 @@ class Sessions:
 class AuditEntry:
     """Who paid how much for what, until it has been written out."""
 
-    __slots__ = ("order", "visitor", "payload", "written")
+    __slots__ = ("order", "visitor", "items", "payload", "written")
 
-    def __init__(self, order, visitor, payload):
+    def __init__(self, order, visitor, items, payload):
         self.order = order
         self.visitor = visitor
+        self.items = items
         self.payload = payload
         self.written = False
 
@@ -94,7 +95,8 @@ class AuditLog:
         self.pending = {}
 
     def record(self, order, visitor, basket):
-        entry = AuditEntry(order, visitor, json.dumps({"order": order, "basket": basket, "visitor": visitor}))
+        items = [dict(item, order=order) for item in basket]
+        entry = AuditEntry(order, visitor, items, json.dumps({"order": order, "items": items, "visitor": visitor}))
         self.pending[order] = entry
         self.write(entry)
 

@@ -68,8 +68,8 @@ def test_read_only_writes_nothing(interpreter, bpf, start):
 def test_two_tracers_at_once(debian, bpf, start):
     """The second works beside the first, or refuses with a sentence; it must not harm either of them."""
     target = start(debian, os.path.join(CORPUS, "leaks", "bytes_kept.py"))
-    text = code(target.pid)
     tables = target.command("tables")
+    text = code(target.pid)
     first = Tracer.json(target)
     second = Tracer("--json", "-i", 1, "--mode", "exact", target=target, check=False)
     try:

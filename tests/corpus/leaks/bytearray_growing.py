@@ -10,7 +10,8 @@ TRUTH = {
     "kind": "bytearray that grows",
     "line_marker": "# LEAK",
     "function": "receive",
-    "types": ["bytearray buffer"],
+    # its bytearray was made before the attach, so nothing need tell what the block is for
+    "types": ["bytearray buffer", "(buffer)"],
     "per_round": {"objects": None},
     "rate": 40,
 }

@@ -10,7 +10,7 @@ TRUTH = {
     "kind": "bytearrays",
     "line_marker": "# LEAK",
     "function": "receive",
-    "types": ["bytearray buffer"],
+    "types": ["bytearray buffer", "bytearray"],
     "per_round": {"objects": 1},
 }
 

@@ -10,7 +10,7 @@ TRUTH = {
     "kind": "dicts",
     "line_marker": "# LEAK",
     "function": "event",
-    "types": ["dict keys"],
+    "types": ["dict keys", "dict"],
     # key tables of up to eight entries may come from a free list; these are bigger
     "per_round": {"objects": 1},
 }

@@ -11,7 +11,7 @@ TRUTH = {
     # until 3.10 made with the first attribute, 3.11 and 3.12 with the object, since 3.13 inside the object
     "line_marker": {"3.8": "# ATTRIBUTES", "3.11": "# LEAK"},
     "function": {"3.8": "__init__", "3.11": "register"},
-    "types": {"3.8": ["dict values"], "3.13": ["__main__.Customer"]},
+    "types": {"3.8": ["dict values", "dict"], "3.11": ["dict values", "__main__.Customer"], "3.13": ["__main__.Customer"]},
     "per_round": {"objects": 1},
 }
 

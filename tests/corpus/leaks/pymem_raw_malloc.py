@@ -13,7 +13,8 @@ TRUTH = {
     "line_marker": "# LEAK",
     "function": "call_extension",
     "types": ["(buffer)"],
-    "per_round": {"objects": 1, "bytes": 600},
+    # ctypes may leave a small block or two of its own on the line, in a free list
+    "per_round": {"objects": 1, "bytes": 600, "slack": 2},
 }
 
 allocate = ctypes.pythonapi.PyMem_RawMalloc

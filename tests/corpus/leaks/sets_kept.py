@@ -10,7 +10,7 @@ TRUTH = {
     "kind": "set",
     "line_marker": "# LEAK",
     "function": "login",
-    "types": ["set table"],
+    "types": ["set table", "set"],
     "per_round": {"objects": 1},
 }
 
