@@ -448,9 +448,10 @@ int gc_done(struct pt_regs *ctx __attribute__((unused)))
 		return 0;
 	ps->gc_cnt[gen]++;
 	ps->gc_ns[gen] += ns;
-	ps->gc_last_ns = ns;
-	if (gen == 2)
+	if (gen == 2) {
+		ps->gc_last_ns = ns;
 		ps->gc_epoch++;
+	}
 	return 0;
 }
 

@@ -134,7 +134,8 @@ struct proc_state {
 	__u32 gc_epoch; /* full collections ended */
 	__u32 gc_running_gen;
 	__u64 gc_start_ns;
-	__u64 gc_cnt[3], gc_ns[3], gc_last_ns;
+	__u64 gc_cnt[3], gc_ns[3]; /* by generation */
+	__u64 gc_last_ns; /* of the last full collection */
 	__u64 loss[LOSS_CNT];
 };
 

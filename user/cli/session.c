@@ -40,7 +40,7 @@ struct session {
 	unsigned tick;
 	bool stop, stdout_gone;
 	struct launch *launch; /* run */
-	bool launch_ended;
+	bool launch_ended, started_nothing;
 	int launch_status;     /* as an exit code */
 	int exit_code;
 	struct leak_rows totals;
@@ -156,7 +156,8 @@ int session__add(struct session *s, pid_t pid, bool early)
 		return err;
 	}
 	s->cnt++;
-	announce(s, t);
+	if (s->launch)
+		announce(s, t);
 	watch(s, t->pidfd, WATCH_TARGET + 2 * t->proc);
 	watch(s, tracer__epoll_fd(t->tracer), WATCH_TARGET + 2 * t->proc + 1);
 	return 0;
@@ -289,6 +290,26 @@ static void report(struct session *s, bool final)
 	}
 }
 
+static void sample(struct session *s, bool interval_end);
+
+/* A process that ends or execs: look once more at once, while its memory may still be there. */
+static void on_state(struct session *s, struct target *t)
+{
+	if (t->state == t->state_handled)
+		return;
+	t->state_handled = t->state;
+	if (t->state == TARGET_FINALIZED) {
+		sample(s, false);
+		if (s->launch)
+			kill(t->pid, SIGCONT); /* the programs stopped it for this look */
+	} else if (t->state == TARGET_EXECED) {
+		log_warn("process %d has replaced itself with another program (exec): its books are closed; trace it anew with -p %d",
+			 t->pid, t->pid);
+	} else if (!s->launch) {
+		log_warn("process %d has ended", t->pid);
+	}
+}
+
 static void sample(struct session *s, bool interval_end)
 {
 	growth__begin(s->growth, clock_ns(CLOCK_MONOTONIC));
@@ -303,6 +324,8 @@ static void sample(struct session *s, bool interval_end)
 		}
 	}
 	growth__end(s->growth, interval_end);
+	for (size_t i = 0; i < s->cnt; i++)
+		on_state(s, &s->targets[i]);
 }
 
 static void arm(struct session *s)
@@ -346,11 +369,9 @@ static size_t alive_cnt(const struct session *s)
 	return cnt;
 }
 
-/* A process that ends or execs: look once more at once, while its memory may still be there. */
 static void on_target(struct session *s, uint32_t what)
 {
 	struct target *t = &s->targets[what / 2 - 1];
-	enum target_state before = t->state;
 
 	if (what & 1) {
 		target__consume(t);
@@ -358,18 +379,7 @@ static void on_target(struct session *s, uint32_t what)
 		t->state = t->state == TARGET_EXECED ? t->state : TARGET_GONE;
 		epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, t->pidfd, NULL);
 	}
-	if (t->state == before)
-		return;
-	if (t->state == TARGET_FINALIZED) {
-		sample(s, false);
-		if (s->o->command == CMD_RUN)
-			kill(t->pid, SIGCONT);
-	} else if (t->state == TARGET_EXECED) {
-		log_warn("process %d has replaced itself with another program (exec): its books are closed; trace it anew with -p %d",
-			 t->pid, t->pid);
-	} else if (s->o->command != CMD_RUN) {
-		log_warn("process %d has ended", t->pid);
-	}
+	on_state(s, t);
 }
 
 int session__launch(struct session *s, char *const argv[])
@@ -414,7 +424,7 @@ static void on_launch(struct session *s)
 		s->launch_status = WIFSIGNALED(ev.status) ? 128 + WTERMSIG(ev.status) : WEXITSTATUS(ev.status);
 		break;
 	case LAUNCH_FAILED:
-		s->launch_ended = true;
+		s->launch_ended = s->started_nothing = true;
 		s->launch_status = ev.status == -ENOENT ? 127 : 126;
 		log_error("cannot start %s: %s", s->o->argv[0], strerror(-ev.status));
 		break;
@@ -470,9 +480,9 @@ static int finish(struct session *s)
 		report(s, true);
 	wait_for_command(s);
 	if (s->launch) {
-		if (!s->cnt && !s->launch_status && !s->exit_code) {
+		if (!s->cnt && !s->started_nothing) {
 			log_error("no Python interpreter was started: nothing to report");
-			s->exit_code = EXIT_UNSUPPORTED;
+			s->exit_code = s->exit_code ? s->exit_code : EXIT_UNSUPPORTED;
 		}
 		return s->launch_status ? s->launch_status : s->exit_code;
 	}
@@ -485,6 +495,8 @@ int session__run(struct session *s)
 {
 	struct epoll_event evs[16];
 
+	for (size_t i = 0; i < s->cnt; i++)
+		announce(s, &s->targets[i]); /* only now that all probes are active */
 	s->start_ns = s->last_report_ns = clock_ns(CLOCK_MONOTONIC);
 	arm(s);
 	while (!s->stop && (s->launch ? !s->launch_ended : alive_cnt(s) > 0)) {

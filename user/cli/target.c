@@ -281,9 +281,7 @@ void target__describe(struct target *t, struct snapshot_process *out)
 		out->gc_uncollectable += t->gc.uncollectable[i];
 	}
 	if (tracer__gc_probe(t->tracer)->kind != GC_PROBE_NONE) {
-		uint64_t cnt = ps->gc_cnt[0] + ps->gc_cnt[1] + ps->gc_cnt[2];
-
 		out->gc_duration_s = (struct maybe){ true, (ps->gc_ns[0] + ps->gc_ns[1] + ps->gc_ns[2]) / 1e9 };
-		out->gc_last_duration_s = (struct maybe){ cnt > 0, ps->gc_last_ns / 1e9 };
+		out->gc_last_duration_s = (struct maybe){ ps->gc_cnt[2] > 0, ps->gc_last_ns / 1e9 };
 	}
 }

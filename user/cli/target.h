@@ -30,7 +30,7 @@ struct target {
 	uint32_t proc; /* number for the model */
 	pid_t pid;
 	int pidfd;     /* -1: kernel without pidfd_open */
-	enum target_state state;
+	enum target_state state, state_handled;
 	struct py_interp py;
 	struct tracer *tracer;
 	struct collector *collector;

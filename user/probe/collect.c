@@ -47,6 +47,7 @@ struct collector {
 	struct leak_row *list;
 	size_t cnt, capacity;
 	struct map sites;     /* u32 -> struct site */
+	struct map owners;    /* type address -> struct py_owner, of this reading */
 	struct map owned;     /* block address -> enum block_use, of this reading */
 	struct young_type *young_types;
 	int64_t old_objects;  /* by the groups, at the last reading */
@@ -72,6 +73,7 @@ struct collector *collector__new(const struct tracer *t, const struct py_interp 
 	map__init(&c->rows, sizeof(struct row_key), sizeof(struct row_value));
 	map__init(&c->sites, sizeof(uint32_t), sizeof(struct site));
 	map__init(&c->owned, sizeof(uint64_t), sizeof(uint32_t));
+	map__init(&c->owners, sizeof(uint64_t), sizeof(struct py_owner));
 	c->young_types = calloc(YOUNG_SLOTS, sizeof(*c->young_types));
 	c->keys = calloc(CHUNK, sizeof(*c->keys));
 	c->blocks = calloc(CHUNK, sizeof(*c->blocks));
@@ -93,6 +95,7 @@ void collector__free(struct collector *c)
 	map__free(&c->rows);
 	map__free(&c->sites);
 	map__free(&c->owned);
+	map__free(&c->owners);
 	free(c->list);
 	free(c->young_types);
 	free(c->keys);
@@ -228,10 +231,25 @@ static enum block_use use_of(struct collector *c, uint64_t addr, const struct bl
 	return use != USE_UNKNOWN ? use : site_use(s);
 }
 
-static void note_owned(struct collector *c, uint64_t object, uint64_t type)
+static const struct py_owner *owner_of(struct collector *c, uint64_t type)
 {
+	bool existed;
+	struct py_owner *owner = map__put(&c->owners, &type, &existed);
+
+	if (owner && !existed && py_type__owner(c->py, type, owner))
+		memset(owner, 0, sizeof(*owner));
+	return owner;
+}
+
+static void note_owned(struct collector *c, uint64_t block, uint64_t type)
+{
+	const struct py_owner *owner = owner_of(c, type);
 	struct owned_buffer bufs[8];
-	size_t cnt = py_object__buffers(c->py, object, type, bufs, 8);
+	size_t cnt;
+
+	if (!owner || (owner->container == OWNS_NOTHING && !owner->managed))
+		return;
+	cnt = py_object__owned(c->py, block + owner->head_bytes, owner, bufs, 8);
 
 	for (size_t i = 0; i < cnt; i++) {
 		uint32_t *use = map__put(&c->owned, &bufs[i].addr, NULL);
@@ -415,6 +433,7 @@ static int scan_blocks(struct collector *c, size_t cnt)
 	for (size_t i = 0; i < cnt; i++)
 		types[i] = c->blocks[i].type;
 	classify(c, c->keys, c->blocks, types, cnt);
+	note_owners(c, c->keys, types, cnt);
 	err = add_blocks(c, c->keys, c->blocks, types, cnt, false);
 	free(types);
 	return err;
@@ -435,6 +454,8 @@ static void begin(struct collector *c)
 	map__init(&c->rows, sizeof(struct row_key), sizeof(struct row_value));
 	map__free(&c->owned);
 	map__init(&c->owned, sizeof(uint64_t), sizeof(uint32_t));
+	map__free(&c->owners);
+	map__init(&c->owners, sizeof(uint64_t), sizeof(struct py_owner));
 	for (size_t i = 0; map__next(&c->sites, &i, &key, &value);)
 		((struct site *)value)->asked_now = 0;
 }

@@ -42,10 +42,15 @@ static uint32_t heads_bytes(const struct py_interp *py, const struct type_info *
 	return t->flags & py->layout->preheader_flags ? bytes + py->layout->preheader_bytes : bytes;
 }
 
-/* Compact strings are shorter than tp_basicsize, which is that of the largest form. */
+/*
+ * Types written in C may allocate less than tp_basicsize: compact strings, a datetime without a time zone
+ * (Modules/_datetimemodule.c). Classes of Python never do.
+ */
 static uint64_t smallest_instance(const struct py_interp *py, const struct type_info *t)
 {
-	return t->addr == py->types.str ? py->layout->str_ascii_size + 1 : (uint64_t)t->basicsize;
+	if (t->addr == py->types.str)
+		return py->layout->str_ascii_size + 1;
+	return t->flags & TYPE_HEAP ? (uint64_t)t->basicsize : HEADER_BYTES;
 }
 
 static bool is_object_at(const struct py_interp *py, const uint64_t *words, uint32_t off, uint64_t size, uint64_t *type)

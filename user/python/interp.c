@@ -63,7 +63,7 @@ static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why_te
 	if (err == -EAGAIN)
 		return reason__set(&why, -EAGAIN, "process %d is just starting", pid);
 	if (err)
-		return reason__set(&why, err == -EACCES ? -EPERM : err, "cannot read the mappings of process %d: %s", pid,
+		return reason__set(&why, err == -EACCES ? -EPERM : err, "cannot read process %d: %s (run as root with sudo, or with CAP_SYS_PTRACE)", pid,
 				   strerror(-err));
 	err = module__find(py, &maps, &why);
 	if (err)

@@ -56,6 +56,7 @@ enum py_container { OWNS_NOTHING, OWNS_LIST, OWNS_DICT, OWNS_SET, OWNS_BYTEARRAY
 struct py_owner {
 	enum py_container container;
 	bool managed; /* instances have words in front of them (3.11+) */
+	uint32_t head_bytes; /* what lies before the PyObject header in an instance's block */
 };
 /* -EFAULT: no type. */
 int py_type__owner(const struct py_interp *py, uint64_t type, struct py_owner *out);

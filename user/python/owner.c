@@ -156,6 +156,7 @@ int py_type__owner(const struct py_interp *py, uint64_t type, struct py_owner *o
 	err = type_info__read(py, type, &t);
 	if (err)
 		return err;
+	out->head_bytes = (t.flags & TYPE_GC ? 16 : 0) + (t.flags & py->layout->preheader_flags ? py->layout->preheader_bytes : 0);
 	out->managed = t.flags & py->layout->preheader_flags & TYPE_MANAGED_DICT;
 	for (int i = 0; i < BASES_MAX; i++) {
 		out->container = container_of_type(py, &t);

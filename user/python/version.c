@@ -114,6 +114,48 @@ static int scan_memory(const struct py_interp *py, struct py_version *out)
 	return err;
 }
 
+/* "3.9.18", maybe as the tail of a longer string: linkers merge them. Returns the length with the NUL, 0: not here. */
+static size_t match_literal(const char *at, const char *end, struct py_version *out)
+{
+	const char *p = at;
+
+	while (p < end && is_version_char(*p) && p - at < 16)
+		p++;
+	if (p == end || *p || p - at < 5 || at[1] != '.' || parse_version(at, out))
+		return 0;
+	return p - at + 1;
+}
+
+/* The minor version in "libpython3.9.so.1.0" or "python3.9"; -1: none. */
+static int minor_of_path(const char *path)
+{
+	const char *name = strrchr(path, '/'), *at = strstr(name ? name : path, "python3.");
+
+	return at ? atoi(at + 8) : -1;
+}
+
+/* PY_VERSION among the literals of the file: for an interpreter that has not made its version text yet. */
+static int scan_literals(const struct py_interp *py, struct py_version *out)
+{
+	const struct elf_segment *segs;
+	size_t cnt = elf_file__segments(py->elf, &segs);
+	int minor = minor_of_path(py->module_path);
+	struct py_version found;
+
+	for (size_t i = 0; i < cnt; i++) {
+		const char *at = segs[i].w ? NULL : elf_file__bytes(py->elf, segs[i].addr, segs[i].file_size);
+		const char *end = at ? at + segs[i].file_size : NULL;
+
+		for (; at && (at = memchr(at, '3', end - at)); at++) {
+			if (!match_literal(at, end, &found) || found.major != 3 || (minor >= 0 && found.minor != minor))
+				continue;
+			*out = found;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 /* const unsigned long Py_Version, 3.11+ */
 static bool read_symbol(const struct py_interp *py, struct py_version *out)
 {
@@ -146,6 +188,8 @@ int version__detect(struct py_interp *py, const struct reason *why)
 
 	if (err && err != -ENOENT)
 		return reason__set(why, err, "cannot read the memory of process %d: %s", py->pid, strerror(-err));
+	if (err && !has_version)
+		err = scan_literals(py, &text);
 	if (err && !has_version)
 		return reason__set(why, -EAGAIN, "the Python in process %d is not initialised yet", py->pid);
 	if (!err && has_version && (text.minor != symbol.minor || text.major != symbol.major))

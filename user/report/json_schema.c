@@ -48,6 +48,8 @@ static const struct field fields[] = {
 	{1, "outstanding", OBJECT, 0, "allocated since the attach and not freed"},
 	{2, "bytes", INTEGER, 0, NULL},
 	{2, "objects", INTEGER, 0, NULL},
+	{2, "pymalloc_bytes", INTEGER, 0, "of these, in the mem and object domains"},
+	{2, "pymalloc_objects", INTEGER, 0, "what sys.getallocatedblocks() counts"},
 	{1, "lost", OBJECT, OPEN, "what was not seen, by reason"},
 	{2, "events", INTEGER, NATURAL, NULL},
 	{2, "stacks", INTEGER, NATURAL, NULL},

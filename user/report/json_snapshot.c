@@ -204,6 +204,8 @@ static void json__sums(struct json_writer *w, const struct snapshot *s)
 	json__object_begin(w);
 	key__int(w, "bytes", s->outstanding_bytes);
 	key__int(w, "objects", s->outstanding_objects);
+	key__int(w, "pymalloc_bytes", s->pymalloc_bytes);
+	key__int(w, "pymalloc_objects", s->pymalloc_objects);
 	json__object_end(w);
 	json__lost(w, s);
 	json__key(w, "overhead");
