@@ -96,10 +96,10 @@ struct {
 	__type(value, struct pending);
 } raw_calls SEC(".maps");
 
-/* New stacks for user space; room for a burst of 4,000 stacks of 64 frames. */
+/* New stacks for user space: room for a burst of 20,000 short ones or 8,000 of 64 frames. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, 8 << 20);
 } events SEC(".maps");
 
 #endif

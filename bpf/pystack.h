@@ -150,32 +150,33 @@ static __always_inline void forget_code(struct proc_state *ps, block_key key)
 	}
 }
 
-static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame, __u64 hash)
+/* A unique id; 0: none left. */
+static __always_inline __u32 take_id(struct proc_state *ps, __u32 slot, __u64 hash)
 {
-	struct stack_event *ev;
-	__u32 id = 0, i;
-	int kind;
+	__u32 id;
+	int i;
 
-	ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + MAX_DEPTH * sizeof(struct raw_frame), 0);
-	if (!ev) {
-		lose(ps, LOSS_RINGBUF);
-		return 0;
-	}
 	for (i = 0; i < 16; i++) {
 		id = ++ps->next_stack | slot << 24;
 		if (!bpf_map_update_elem(&stack_ids, &id, &hash, BPF_NOEXIST))
-			break;
-		id = 0;
+			return id;
 	}
-	if (!id || bpf_map_update_elem(&stacks, &hash, &id, BPF_NOEXIST)) {
-		bpf_ringbuf_discard(ev, 0);
-		lose(ps, LOSS_STACK_MAP_FULL);
-		return 0;
-	}
-	for (i = 0; i < MAX_DEPTH; i++) {
+	return 0;
+}
+
+/* ROOM is a constant, as the ring buffer's reservations must be: short stacks shall not take the place of long ones. */
+static __always_inline int send_stack(struct proc_state *ps, __u32 slot, __u64 frame, __u32 id, __u32 depth, const __u32 room)
+{
+	struct stack_event *ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + room * sizeof(struct raw_frame), 0);
+	__u32 i;
+	int kind;
+
+	if (!ev)
+		return -1;
+	for (i = 0; i < room; i++) {
 		struct raw_frame f = {};
 
-		if (!frame || i >= cfg.depth)
+		if (!frame || i >= depth)
 			break;
 		kind = next_frame(&frame, &f);
 		if (kind < 0)
@@ -193,6 +194,29 @@ static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame
 	ev->truncated = frame != 0;
 	ev->pad = 0;
 	bpf_ringbuf_submit(ev, 0);
+	return 0;
+}
+
+static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame, __u64 hash, __u32 depth)
+{
+	__u32 id = take_id(ps, slot, hash);
+	int err;
+
+	if (!id || bpf_map_update_elem(&stacks, &hash, &id, BPF_NOEXIST)) {
+		lose(ps, LOSS_STACK_MAP_FULL);
+		return 0;
+	}
+	if (depth <= 16)
+		err = send_stack(ps, slot, frame, id, depth, 16);
+	else if (depth <= 64)
+		err = send_stack(ps, slot, frame, id, depth, 64);
+	else
+		err = send_stack(ps, slot, frame, id, depth, MAX_DEPTH);
+	if (err) {
+		bpf_map_delete_elem(&stacks, &hash); /* to be sent when it is met again */
+		lose(ps, LOSS_RINGBUF);
+		return 0;
+	}
 	return id;
 }
 
@@ -226,7 +250,7 @@ static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot, bool gi
 	id = bpf_map_lookup_elem(&stacks, &hash);
 	if (id)
 		return *id;
-	return new_stack(ps, slot, top, hash);
+	return new_stack(ps, slot, top, hash, i);
 }
 
 #endif

@@ -82,8 +82,16 @@ static int plan_slot(const struct py_interp *py, bool read_only, enum alloc_op o
 	struct place alias = {};
 	size_t size = seg->addr + seg->file_size - fn;
 	bool has_alias;
+	uint64_t real;
 	int err;
 
+	/* Another tracer's alias stands for the function it leads to. */
+	real = text ? place__arrives_at(text, seg->file_size, seg->addr, fn) : fn;
+	if (real != fn && text_of(py->elf, real) == seg && place__guards(text, seg->file_size, seg->addr, real)) {
+		fn = real;
+		slot->fn = real + py->bias;
+		size = seg->addr + seg->file_size - fn;
+	}
 	code = elf_file__bytes(py->elf, fn, size < CODE_BYTES ? size : CODE_BYTES);
 	if (!text || !code)
 		return -EFAULT;

@@ -25,6 +25,11 @@ struct row_value {
 	size_t idx;
 };
 
+/* Blocks whose use is not known yet. */
+struct unknown_key {
+	uint32_t site, stack;
+};
+
 /* What the blocks from one native call site have turned out to be used for. */
 struct site {
 	uint32_t votes[USE_CNT];
@@ -48,6 +53,7 @@ struct collector {
 	size_t cnt, capacity;
 	struct map sites;     /* u32 -> struct site */
 	struct map owners;    /* type address -> struct py_owner, of this reading */
+	struct map unknown;   /* struct unknown_key -> struct leak_row: until all blocks were seen */
 	struct map owned;     /* block address -> enum block_use, of this reading */
 	struct young_type *young_types;
 	int64_t old_objects;  /* by the groups, at the last reading */
@@ -74,6 +80,7 @@ struct collector *collector__new(const struct tracer *t, const struct py_interp 
 	map__init(&c->sites, sizeof(uint32_t), sizeof(struct site));
 	map__init(&c->owned, sizeof(uint64_t), sizeof(uint32_t));
 	map__init(&c->owners, sizeof(uint64_t), sizeof(struct py_owner));
+	map__init(&c->unknown, sizeof(struct unknown_key), sizeof(struct leak_row));
 	c->young_types = calloc(YOUNG_SLOTS, sizeof(*c->young_types));
 	c->keys = calloc(CHUNK, sizeof(*c->keys));
 	c->blocks = calloc(CHUNK, sizeof(*c->blocks));
@@ -96,6 +103,7 @@ void collector__free(struct collector *c)
 	map__free(&c->sites);
 	map__free(&c->owned);
 	map__free(&c->owners);
+	map__free(&c->unknown);
 	free(c->list);
 	free(c->young_types);
 	free(c->keys);
@@ -150,20 +158,27 @@ static uint64_t size_of(const struct block *b)
 	return b->size_domain & ((1ULL << BLOCK_SIZE_BITS) - 1);
 }
 
-static int add_age(struct collector *c, uint64_t type, const struct block *b)
+static void add_age(struct collector *c, struct leak_row *row, const struct block *b)
 {
-	struct leak_row *row = row_of(c, type, b->stack);
 	uint64_t birth_ns = (uint64_t)b->birth << BIRTH_SHIFT;
 	uint32_t survived = c->epoch - b->gc_epoch;
 
-	if (!row)
-		return -ENOMEM;
 	if (!row->oldest_ns || birth_ns < row->oldest_ns) {
 		row->oldest_ns = birth_ns ? birth_ns : 1;
 		row->survived_full_gcs = survived;
 	}
 	row->survivors += survived > 0;
-	return 0;
+}
+
+static void merge_row(struct leak_row *into, const struct leak_row *row)
+{
+	into->bytes += row->bytes;
+	into->objects += row->objects;
+	into->survivors += row->survivors;
+	if (row->oldest_ns && (!into->oldest_ns || row->oldest_ns < into->oldest_ns)) {
+		into->oldest_ns = row->oldest_ns;
+		into->survived_full_gcs = row->survived_full_gcs;
+	}
 }
 
 static bool old_enough(const struct collector *c, const struct block *b)
@@ -291,21 +306,51 @@ static void classify(struct collector *c, const block_key *keys, const struct bl
 static int add_blocks(struct collector *c, const block_key *keys, const struct block *blocks, const uint64_t *types, size_t cnt,
 		      bool add_sums)
 {
-	int err = 0;
-
-	for (size_t i = 0; i < cnt && !err; i++) {
+	for (size_t i = 0; i < cnt; i++) {
 		bool known = blocks[i].type != 0;
 		uint64_t type = types[i];
+
+		struct leak_row *row;
 
 		if (!type)
 			type = use_of(c, BLOCK_KEY_ADDR(keys[i]), &blocks[i]);
 		if (!old_enough(c, &blocks[i]))
 			continue;
-		if (add_sums || !known || c->opts.min_age_ns)
-			err = add_sum(c, type, blocks[i].stack, size_of(&blocks[i]), 1);
-		err = err ?: add_age(c, type, &blocks[i]);
+		if (type == USE_UNKNOWN) {
+			const struct unknown_key key = { blocks[i].site, blocks[i].stack };
+
+			row = map__put(&c->unknown, &key, NULL);
+		} else {
+			row = row_of(c, type, blocks[i].stack);
+		}
+		if (!row)
+			return -ENOMEM;
+		if (add_sums || !known || c->opts.min_age_ns) {
+			row->bytes += size_of(&blocks[i]);
+			row->objects++;
+		}
+		add_age(c, row, &blocks[i]);
 	}
-	return err;
+	return 0;
+}
+
+/* By now the call sites have seen all that there is to learn from. */
+static int add_unknown(struct collector *c)
+{
+	const void *k;
+	void *v;
+
+	for (size_t i = 0; map__next(&c->unknown, &i, &k, &v);) {
+		const struct unknown_key *key = k;
+		const struct site *s = map__get(&c->sites, &key->site);
+		struct leak_row *row = row_of(c, s ? site_use(s) : USE_UNKNOWN, key->stack);
+
+		if (!row)
+			return -ENOMEM;
+		merge_row(row, v);
+	}
+	map__free(&c->unknown);
+	return 0;
 }
 
 static bool copy_young(const struct young *from, block_key *key, struct block *block)
@@ -474,6 +519,7 @@ int collector__read(struct collector *c, bool full, struct leak_rows *out)
 		err = each_chunk(c, tracer__old_fd(c->tracer), c->keys, c->blocks, scan_blocks);
 	else if (!err)
 		err = each_chunk(c, groups, c->group_keys, c->groups, sum_untyped_groups);
+	err = err ?: add_unknown(c);
 	if (err)
 		return err;
 	out->rows = c->list;

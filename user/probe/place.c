@@ -299,6 +299,29 @@ static bool falls_into(csh handle, const uint8_t *code, size_t size)
 	return true;
 }
 
+uint64_t place__arrives_at(const void *bytes, size_t size, uint64_t text_addr, uint64_t addr)
+{
+	const struct text text = { bytes, size, text_addr };
+	bool more = true;
+	csh handle;
+
+	if (disasm_open(&handle))
+		return addr;
+	for (int i = 0; i < 4 && more; i++) {
+		cs_insn *insn;
+		size_t cnt = disasm_at(handle, &text, addr, 1, &insn);
+
+		more = cnt && (insn[0].id == X86_INS_NOP ||
+			       (insn[0].id == X86_INS_JMP && insn[0].detail->x86.operands[0].type == X86_OP_IMM));
+		if (more)
+			addr = insn[0].id == X86_INS_NOP ? addr + insn[0].size : (uint64_t)insn[0].detail->x86.operands[0].imm;
+		if (cnt)
+			cs_free(insn, cnt);
+	}
+	cs_close(&handle);
+	return addr;
+}
+
 int place__alias(const void *text, size_t size, uint64_t addr, uint64_t fn, struct place *out)
 {
 	const uint8_t *t = text;

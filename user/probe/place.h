@@ -42,6 +42,9 @@ bool place__is_emulated(const void *code, size_t size);
  */
 size_t place__guards(const void *text, size_t size, uint64_t addr, uint64_t fn);
 
+/* The function that execution at ADDR arrives at without doing anything: through a jmp, or nops. ADDR itself if neither. */
+uint64_t place__arrives_at(const void *text, size_t size, uint64_t text_addr, uint64_t addr);
+
 /*
  * An address other than FN at which execution is the same as at FN: a jmp to it (cheap to probe) or the padding nop that
  * falls into it. The nearest to FN wins. -ENOENT.

@@ -39,6 +39,8 @@ static int swap_word(pid_t pid, uint64_t addr, uint64_t from, uint64_t to)
 	err = remote__read_u64(&mem, addr, &now);
 	if (err)
 		return err;
+	if (now == to)
+		return 0;
 	if (now != from)
 		return -EBUSY;
 	return write_word(pid, addr, to);
@@ -183,6 +185,12 @@ int redirect__apply(pid_t pid, uint64_t start_ticks, const struct redirect_word 
 	}
 	*out = r;
 	return 0;
+}
+
+void redirect__hold(const struct redirect *r)
+{
+	for (size_t i = 0; r && i < r->cnt; i++)
+		swap_word(r->pid, r->words[i].addr, r->words[i].original, r->words[i].alias);
 }
 
 void redirect__undo(struct redirect *r)

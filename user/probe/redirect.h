@@ -18,10 +18,12 @@ struct redirect_word {
 };
 
 /*
- * Forks the guardian, then writes all words (aligned 8-byte stores). -EBUSY: a word held something else; then nothing is left
- * changed. START_TICKS tells this incarnation of PID.
+ * Forks the guardian, then writes all words (aligned 8-byte stores). A word that holds the alias already is another
+ * tracer's work and fine. -EBUSY: a word held something else; then nothing is left changed. START_TICKS tells this incarnation of PID.
  */
 int redirect__apply(pid_t pid, uint64_t start_ticks, const struct redirect_word *words, size_t cnt, struct redirect **out);
+/* Another tracer of the same process may have put the words back when it ended: writes them again. */
+void redirect__hold(const struct redirect *r);
 /* Restores the target and those children of it that inherited the words; ends the guardian. NULL is fine. */
 void redirect__undo(struct redirect *r);
 

@@ -345,6 +345,7 @@ int tracer__consume(struct tracer *t, const struct tracer_events *handlers)
 {
 	int err;
 
+	redirect__hold(t->redirect);
 	t->handlers = handlers;
 	err = ring_buffer__consume(t->ring);
 	t->handlers = NULL;

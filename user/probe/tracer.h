@@ -53,7 +53,7 @@ struct tracer_events {
 	void (*finalize)(void *ctx); /* the interpreter is being torn down: the books are closed */
 	void (*exec)(void *ctx);     /* the process became another program: likewise */
 };
-/* Hands out what came; does not wait. */
+/* Hands out what came; does not wait. Also sees to it that what was set up still is. */
 int tracer__consume(struct tracer *t, const struct tracer_events *handlers);
 
 /* Lives in memory shared with the programs: each field is read while it changes. */
