@@ -33,7 +33,7 @@ static __always_inline bool plausible_refcnt(__u64 n)
  * The type of the object in a block, 0 if it holds none. The object follows a GC head and, from 3.11 on, two more words, if
  * its type says so: type flags and offset must agree, and the type's type must be a metatype.
  */
-static __noinline __u64 classify(__u64 addr, __u64 size)
+__noinline __u64 classify(__u64 addr, __u64 size)
 {
 	__u64 w[6] = {}, flags, meta_flags, type, pre;
 	__u32 i;

@@ -71,13 +71,13 @@ struct {
 	__type(value, __u64);
 } stack_ids SEC(".maps");
 
-/* Code objects seen on a stack -> how often one was freed at that address. */
+/* Code objects seen on a stack -> whether user space has them, and how often one was freed at that address. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1 << 16);
 	__type(key, block_key);
-	__type(value, __u32);
+	__type(value, struct code_state);
 } codes SEC(".maps");
 
 /* One byte per hashed address: may this be a code object of the map above? Spares a look-up on every free. */

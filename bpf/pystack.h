@@ -23,6 +23,14 @@ static __always_inline void lose(struct proc_state *ps, enum loss which)
 	__sync_fetch_and_add(&ps->loss[which], 1);
 }
 
+static __always_inline void lose_at(__u32 slot, enum loss which)
+{
+	struct proc_state *ps = bpf_map_lookup_elem(&procs, &slot);
+
+	if (ps)
+		lose(ps, which);
+}
+
 static __always_inline __u64 fs_base(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -116,36 +124,77 @@ static __always_inline bool may_be_code(block_key key)
 static __always_inline __u32 code_gen(__u32 slot, __u64 code)
 {
 	block_key key = BLOCK_KEY(slot, code);
-	__u32 *gen;
+	struct code_state *state;
 
 	if (!may_be_code(key))
 		return 0;
-	gen = bpf_map_lookup_elem(&codes, &key);
-	return gen ? *gen : 0;
+	state = bpf_map_lookup_elem(&codes, &key);
+	return state ? state->gen : 0;
 }
 
-static __always_inline void watch_code(struct proc_state *ps, __u32 slot, __u64 code)
+static __always_inline __u64 copy_part(void *to, __u32 size, __u64 addr)
+{
+	/* It may lie at the end of what is mapped: then half of it will have to do. */
+	if (!addr || (bpf_probe_read_user(to, size, (void *)addr) && bpf_probe_read_user(to, size / 2, (void *)addr)))
+		return 0;
+	return addr;
+}
+
+static __always_inline int send_code(__u32 slot, __u64 code, __u32 gen)
+{
+	struct code_event *ev = bpf_ringbuf_reserve(&events, sizeof(*ev), 0);
+
+	if (!ev)
+		return -1;
+	ev->type = EVENT_CODE;
+	ev->slot = slot;
+	ev->gen = gen;
+	ev->pad = 0;
+	ev->addr[CODE_HEAD] = copy_part(ev->head, sizeof(ev->head), code);
+	ev->addr[CODE_FILENAME] = copy_part(ev->filename, sizeof(ev->filename), read_u64(code + layout.code_filename_off));
+	ev->addr[CODE_NAME] = copy_part(ev->name, sizeof(ev->name), read_u64(code + layout.code_name_off));
+	ev->addr[CODE_LINE_TABLE] = copy_part(ev->line_table, sizeof(ev->line_table), read_u64(code + layout.code_line_table_off));
+	bpf_ringbuf_submit(ev, 0);
+	return 0;
+}
+
+/*
+ * Sees to it that user space has the code object, and that its end will be noticed. A global function, as
+ * those further down: the verifier looks at it once and not in each turn of its caller's loop.
+ */
+__noinline int watch_code(__u32 slot, __u64 code)
 {
 	block_key key = BLOCK_KEY(slot, code);
-	__u32 idx = code_filter_idx(key), zero = 0;
+	struct code_state *state, fresh = {};
+	__u32 idx = code_filter_idx(key);
 	__u8 *seen;
 
-	if (bpf_map_update_elem(&codes, &key, &zero, BPF_NOEXIST) && !bpf_map_lookup_elem(&codes, &key))
-		lose(ps, LOSS_CODE_MAP_FULL);
+	state = bpf_map_lookup_elem(&codes, &key);
+	if (!state) {
+		bpf_map_update_elem(&codes, &key, &fresh, BPF_NOEXIST);
+		state = bpf_map_lookup_elem(&codes, &key);
+	}
+	if (!state) {
+		lose_at(slot, LOSS_CODE_MAP_FULL);
+		return -1;
+	}
 	seen = bpf_map_lookup_elem(&code_filter, &idx);
 	if (seen)
 		*seen = 1;
+	if (state->sent != state->gen + 1 && !send_code(slot, code, state->gen))
+		state->sent = state->gen + 1;
+	return 0;
 }
 
 static __always_inline void forget_code(struct proc_state *ps, block_key key)
 {
-	__u32 *gen;
+	struct code_state *state;
 
 	if (!may_be_code(key))
 		return;
-	gen = bpf_map_lookup_elem(&codes, &key);
-	if (gen) {
-		__sync_fetch_and_add(gen, 1);
+	state = bpf_map_lookup_elem(&codes, &key);
+	if (state) {
+		__sync_fetch_and_add(&state->gen, 1);
 		ps->codes_freed = 1;
 	}
 }
@@ -165,7 +214,7 @@ static __always_inline __u32 take_id(struct proc_state *ps, __u32 slot, __u64 ha
 }
 
 /* ROOM is a constant, as the ring buffer's reservations must be: short stacks shall not take the place of long ones. */
-static __always_inline int send_stack(struct proc_state *ps, __u32 slot, __u64 frame, __u32 id, __u32 depth, const __u32 room)
+static __always_inline int send_stack(__u32 slot, __u64 frame, __u32 id, __u32 depth, const __u32 room)
 {
 	struct stack_event *ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + room * sizeof(struct raw_frame), 0);
 	__u32 i;
@@ -181,10 +230,8 @@ static __always_inline int send_stack(struct proc_state *ps, __u32 slot, __u64 f
 		kind = next_frame(&frame, &f);
 		if (kind < 0)
 			break;
-		if (kind) {
-			watch_code(ps, slot, f.code);
+		if (kind)
 			f.code_gen = code_gen(slot, f.code);
-		}
 		ev->frames[i] = f; /* code 0: to be skipped */
 	}
 	ev->type = EVENT_STACK;
@@ -197,24 +244,44 @@ static __always_inline int send_stack(struct proc_state *ps, __u32 slot, __u64 f
 	return 0;
 }
 
-static __noinline __u32 new_stack(struct proc_state *ps, __u32 slot, __u64 frame, __u64 hash, __u32 depth)
+/* User space must have the names before the stack that uses them: the ring buffer keeps the order of reservations. */
+static __always_inline void watch_codes(__u32 slot, __u64 frame, __u32 depth)
 {
-	__u32 id = take_id(ps, slot, hash);
+	struct raw_frame f;
+	__u32 i;
+	int kind;
+
+	for (i = 0; i < MAX_DEPTH; i++) {
+		if (!frame || i >= depth)
+			break;
+		kind = next_frame(&frame, &f);
+		if (kind < 0)
+			break;
+		if (kind)
+			watch_code(slot, f.code);
+	}
+}
+
+__noinline __u32 new_stack(__u32 slot, __u64 frame, __u64 hash, __u32 depth)
+{
+	struct proc_state *ps = bpf_map_lookup_elem(&procs, &slot);
+	__u32 id = ps ? take_id(ps, slot, hash) : 0;
 	int err;
 
 	if (!id || bpf_map_update_elem(&stacks, &hash, &id, BPF_NOEXIST)) {
-		lose(ps, LOSS_STACK_MAP_FULL);
+		lose_at(slot, LOSS_STACK_MAP_FULL);
 		return 0;
 	}
+	watch_codes(slot, frame, depth);
 	if (depth <= 16)
-		err = send_stack(ps, slot, frame, id, depth, 16);
+		err = send_stack(slot, frame, id, depth, 16);
 	else if (depth <= 64)
-		err = send_stack(ps, slot, frame, id, depth, 64);
+		err = send_stack(slot, frame, id, depth, 64);
 	else
-		err = send_stack(ps, slot, frame, id, depth, MAX_DEPTH);
+		err = send_stack(slot, frame, id, depth, MAX_DEPTH);
 	if (err) {
 		bpf_map_delete_elem(&stacks, &hash); /* to be sent when it is met again */
-		lose(ps, LOSS_RINGBUF);
+		lose_at(slot, LOSS_RINGBUF);
 		return 0;
 	}
 	return id;
@@ -250,7 +317,7 @@ static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot, bool gi
 	id = bpf_map_lookup_elem(&stacks, &hash);
 	if (id)
 		return *id;
-	return new_stack(ps, slot, top, hash, i);
+	return new_stack(slot, top, hash, i);
 }
 
 #endif

@@ -9,6 +9,7 @@
 #ifndef __VMLINUX_H__
 #include <linux/types.h>
 #endif
+#include "walk_layout.h"
 
 #define MAX_PROCS 64       /* traced processes per tracer */
 #define MAX_DEPTH 256      /* Python frames per stack, the bound of --depth */
@@ -62,7 +63,7 @@ struct raw_frame {
 	__u32 code_gen; /* how many code objects had been freed at this address before */
 };
 
-enum event_type { EVENT_STACK = 1, EVENT_FINALIZE = 2, EVENT_EXEC = 3 };
+enum event_type { EVENT_STACK = 1, EVENT_FINALIZE = 2, EVENT_EXEC = 3, EVENT_CODE = 4 };
 
 /* Ring buffer records. */
 struct stack_event {
@@ -73,6 +74,31 @@ struct stack_event {
 	__u32 truncated; /* there were more frames than --depth */
 	__u32 pad;
 	struct raw_frame frames[]; /* innermost first; code 0: to be skipped */
+};
+
+/*
+ * A code object as it was when a stack first met it: code that is run once (a module's body, exec) may be gone by the time that
+ * user space looks. Each part begins at its address; what did not fit must still be read from the process.
+ */
+#define CODE_FILENAME_BYTES 384
+#define CODE_NAME_BYTES 256
+#define CODE_LINE_TABLE_BYTES 1536
+enum code_part { CODE_HEAD, CODE_FILENAME, CODE_NAME, CODE_LINE_TABLE, CODE_PARTS };
+struct code_event {
+	__u32 type;
+	__u32 slot;
+	__u32 gen;
+	__u32 pad;
+	__u64 addr[CODE_PARTS]; /* 0: could not be read */
+	__u8 head[CODE_HEAD_BYTES];
+	__u8 filename[CODE_FILENAME_BYTES];
+	__u8 name[CODE_NAME_BYTES];
+	__u8 line_table[CODE_LINE_TABLE_BYTES];
+};
+
+struct code_state {
+	__u32 gen;  /* how many were freed at this address */
+	__u32 sent; /* the gen that user space was told of, plus 1 */
 };
 
 struct plain_event {

@@ -20,6 +20,8 @@ enum lasti_kind {
 
 #define WALK_NONE 0xffff /* this version has no such field */
 
+#define CODE_HEAD_BYTES 208 /* of a code object: all fixed fields of every version up to co_code_adaptive */
+
 /* A frame is fetched as one window of this many bytes from frame + frame_window_off. */
 #define FRAME_WINDOW_BYTES 96
 
@@ -38,6 +40,11 @@ struct walk_layout {
 					frame and is skipped; WALK_NONE if there is no such value */
 	__u16 lasti_kind;            /* enum lasti_kind */
 	__u16 code_instr_off;        /* LASTI_POINTER: PyCodeObject.co_code_adaptive */
+
+	__u16 code_filename_off;     /* PyCodeObject: pointers to what names it, all below CODE_HEAD_BYTES */
+	__u16 code_name_off;
+	__u16 code_line_table_off;
+	__u16 pad;
 
 	__u16 type_basicsize_off;    /* PyTypeObject.tp_basicsize */
 	__u16 type_flags_off;        /* PyTypeObject.tp_flags */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +12,9 @@
 #include "stacks.h"
 #include "tracer.h"
 
-struct code_key {
-	uint64_t code;
-	uint32_t gen, pad;
-};
-
+/* Of the newest code object at an address: events come in order, so nothing asks for an older one. */
 struct code_names {
+	uint32_t gen;
 	struct py_code code;
 	uint32_t file, function;
 	bool stale;
@@ -33,7 +31,7 @@ struct resolver {
 	const struct tracer *tracer;
 	struct intern *strings;
 	struct stacks *stacks;
-	struct map codes;  /* code_key -> struct code_names */
+	struct map codes;  /* address -> struct code_names */
 	struct map ids;    /* u32 -> u32 */
 	struct map types;  /* u64 -> struct type_name */
 	uint32_t reading;
@@ -50,7 +48,7 @@ struct resolver *resolver__new(const struct py_interp *py, const struct tracer *
 	r->tracer = t;
 	r->strings = strings;
 	r->stacks = stacks;
-	map__init(&r->codes, sizeof(struct code_key), sizeof(struct code_names));
+	map__init(&r->codes, sizeof(uint64_t), sizeof(struct code_names));
 	map__init(&r->ids, sizeof(uint32_t), sizeof(uint32_t));
 	map__init(&r->types, sizeof(uint64_t), sizeof(struct type_name));
 	return r;
@@ -79,16 +77,72 @@ static uint32_t string_id(struct resolver *r, const char *s)
 	return id;
 }
 
+/* Reads from what the programs copied; anything else is as if it were not mapped. */
+static int read_captured(const struct remote *from, uint64_t addr, void *out, size_t size)
+{
+	const struct code_event *ev = from->image;
+	const struct {
+		const void *bytes;
+		size_t size;
+	} parts[CODE_PARTS] = {
+		[CODE_HEAD] = { ev->head, sizeof(ev->head) },
+		[CODE_FILENAME] = { ev->filename, sizeof(ev->filename) },
+		[CODE_NAME] = { ev->name, sizeof(ev->name) },
+		[CODE_LINE_TABLE] = { ev->line_table, sizeof(ev->line_table) },
+	};
+
+	for (int i = 0; i < CODE_PARTS; i++) {
+		uint64_t off = addr - ev->addr[i];
+
+		if (!ev->addr[i] || addr < ev->addr[i] || off > parts[i].size || size > parts[i].size - off)
+			continue;
+		memcpy(out, (const char *)parts[i].bytes + off, size);
+		return 0;
+	}
+	return -EFAULT;
+}
+
+static void name_it(struct resolver *r, struct code_names *n)
+{
+	n->file = string_id(r, n->code.filename);
+	n->function = string_id(r, n->code.name);
+}
+
+void resolver__add_code(struct resolver *r, const struct code_event *ev)
+{
+	uint64_t addr = ev->addr[CODE_HEAD];
+	struct py_interp captured = *r->py;
+	struct code_names *n;
+	struct py_code code;
+	bool existed;
+
+	captured.mem = (struct remote){ .read = read_captured, .image = ev };
+	if (!addr || py_code__read(&captured, addr, &code))
+		return; /* too large: names_of reads the rest of it */
+	n = map__put(&r->codes, &addr, &existed);
+	if (!n) {
+		py_code__free(&code);
+		return;
+	}
+	if (existed)
+		py_code__free(&n->code);
+	*n = (struct code_names){ .gen = ev->gen, .code = code };
+	name_it(r, n);
+}
+
 static const struct code_names *names_of(struct resolver *r, const struct raw_frame *f)
 {
-	struct code_key key = { .code = f->code, .gen = f->code_gen };
 	struct code_names *n;
 	bool existed;
 	uint32_t gen;
 
-	n = map__put(&r->codes, &key, &existed);
-	if (!n || existed)
+	n = map__put(&r->codes, &f->code, &existed);
+	if (!n || (existed && n->gen == f->code_gen))
 		return n;
+	if (existed)
+		py_code__free(&n->code);
+	memset(n, 0, sizeof(*n));
+	n->gen = f->code_gen;
 	n->stale = py_code__read(r->py, f->code, &n->code) != 0;
 	/* Freed while or before we read? The programs saw it and raised the number. */
 	if (!n->stale && !tracer__code_gen(r->tracer, f->code, &gen) && gen != f->code_gen) {
@@ -99,8 +153,7 @@ static const struct code_names *names_of(struct resolver *r, const struct raw_fr
 		memset(&n->code, 0, sizeof(n->code));
 		return n;
 	}
-	n->file = string_id(r, n->code.filename);
-	n->function = string_id(r, n->code.name);
+	name_it(r, n);
 	return n;
 }
 

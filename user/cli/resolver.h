@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Names for what the BPF programs report as addresses: stacks and types of one process. A code object is read when
- * its first stack arrives; if it was freed before that, its frame says "stale" and nothing else.
+ * Names for what the BPF programs report as addresses: stacks and types of one process. A code object comes as the programs saw
+ * it with its first stack; what did not fit is read now, and if the object was freed before that, its frame says "stale" and
+ * nothing else.
  */
 #ifndef RESOLVER_H
 #define RESOLVER_H
@@ -21,6 +22,7 @@ struct tracer;
 struct resolver *resolver__new(const struct py_interp *py, const struct tracer *t, struct intern *strings, struct stacks *stacks);
 void resolver__free(struct resolver *r);
 
+void resolver__add_code(struct resolver *r, const struct code_event *ev);
 void resolver__add_stack(struct resolver *r, const struct stack_event *ev);
 /* The model's id; 0 for a stack never reported. */
 uint32_t resolver__stack(const struct resolver *r, uint32_t bpf_stack);

@@ -130,6 +130,13 @@ static void on_stack(void *ctx, const struct stack_event *ev)
 	resolver__add_stack(t->resolver, ev);
 }
 
+static void on_code(void *ctx, const struct code_event *ev)
+{
+	struct target *t = ctx;
+
+	resolver__add_code(t->resolver, ev);
+}
+
 static void on_finalize(void *ctx)
 {
 	struct target *t = ctx;
@@ -147,7 +154,7 @@ static void on_exec(void *ctx)
 
 void target__consume(struct target *t)
 {
-	const struct tracer_events handlers = { t, on_stack, on_finalize, on_exec };
+	const struct tracer_events handlers = { t, on_stack, on_code, on_finalize, on_exec };
 
 	tracer__consume(t->tracer, &handlers);
 }

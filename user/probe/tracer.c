@@ -64,6 +64,8 @@ static int ring_event(void *ctx, void *data, size_t size)
 		return 0;
 	if (ev->type == EVENT_STACK && size >= sizeof(struct stack_event))
 		t->handlers->stack(t->handlers->ctx, data);
+	else if (ev->type == EVENT_CODE && size >= sizeof(struct code_event))
+		t->handlers->code(t->handlers->ctx, data);
 	else if (ev->type == EVENT_FINALIZE)
 		t->handlers->finalize(t->handlers->ctx);
 	else if (ev->type == EVENT_EXEC)
@@ -375,8 +377,12 @@ const struct gc_probe *tracer__gc_probe(const struct tracer *t)
 int tracer__code_gen(const struct tracer *t, uint64_t code, uint32_t *gen)
 {
 	block_key key = BLOCK_KEY(0, code);
+	struct code_state state;
 
-	return bpf_map_lookup_elem(bpf_map__fd(t->skel->maps.codes), &key, gen) ? -ENOENT : 0;
+	if (bpf_map_lookup_elem(bpf_map__fd(t->skel->maps.codes), &key, &state))
+		return -ENOENT;
+	*gen = state.gen;
+	return 0;
 }
 
 const struct young *tracer__young(const struct tracer *t, size_t *cnt)

@@ -50,6 +50,7 @@ int tracer__epoll_fd(const struct tracer *t);
 struct tracer_events {
 	void *ctx;
 	void (*stack)(void *ctx, const struct stack_event *ev);
+	void (*code)(void *ctx, const struct code_event *ev);
 	void (*finalize)(void *ctx); /* the interpreter is being torn down: the books are closed */
 	void (*exec)(void *ctx);     /* the process became another program: likewise */
 };
