@@ -50,7 +50,7 @@ static void find_set_dummy(struct py_interp *py)
 		py->set_dummy_addr = 0;
 }
 
-static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why_text, size_t why_size)
+static int open_once(struct py_interp *py, pid_t pid, bool early, char *why_text, size_t why_size)
 {
 	const struct reason why = { why_text, why_size };
 	struct proc_maps maps;
@@ -86,6 +86,17 @@ out:
 	if (err)
 		py_interp__close(py);
 	return err;
+}
+
+/*
+ * A process that is just starting maps memory after its mappings were read: a pointer into that looks like none. What is refused
+ * must be refused twice.
+ */
+static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why, size_t why_size)
+{
+	int err = open_once(py, pid, early, why, why_size);
+
+	return err == -EOPNOTSUPP ? open_once(py, pid, early, why, why_size) : err;
 }
 
 int py_interp__open(struct py_interp *py, pid_t pid, char *why, size_t why_size)
