@@ -75,7 +75,7 @@ $(O)/tests/bench/probes: tests/bench/probes.c $(filter-out %/cli/main.o,$(OBJS))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(INC_cli)) $^ $(LIBS) -o $@
 
-units: $(UNITS) $(TOOLS)
+units: $(UNITS) $(TOOLS) $(O)/tests/bench/probes
 
 deps:
 	@tests/install-deps.sh
@@ -87,6 +87,10 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@PYLEAK=$(O)/pyleak-bpf tests/demo/demo.sh
 
+# 10,000 attach/detach rounds on a busy process: some 20 minutes
+check-rounds: all units
+	PYLEAK_PROBE_ROUNDS=10000 PYLEAK=$(O)/pyleak-bpf tests/e2e/run.sh tests/e2e/test_attach_rounds.py -k by_the_thousand
+
 bench: all $(O)/tests/bench/probes
 	@PYLEAK=$(O)/pyleak-bpf PYLEAK_BENCH_PROBES=$(O)/tests/bench/probes tests/bench/bench.sh
 
@@ -94,5 +98,5 @@ clean:
 	rm -rf build
 
 -include $(OBJS:.o=.d) $(wildcard $(O)/tests/*/*.d)
-.PHONY: all units deps check demo bench clean
+.PHONY: all units deps check check-rounds demo bench clean
 .SECONDARY:

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* probes PID same|entry: programs that do nothing, where pyleak-bpf has its own or at the functions' first instructions. */
+/*
+ * probes PID same|entry: programs that do nothing, where pyleak-bpf has its own or at the functions' first instructions.
+ * probes PID rounds N: attaches and detaches pyleak-bpf's own N times.
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,20 +21,35 @@ int main(int argc, char **argv)
 	sigset_t set;
 	int sig;
 
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
+	if (!strcmp(argv[2], "rounds"))
+		opts.probes = TRACER_FULL;
 	if (!strcmp(argv[2], "entry"))
 		opts.probes = TRACER_NOTHING_AT_ENTRY;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	if (py_interp__open(&py, atoi(argv[1]), why, sizeof(why)) || tracer__open(&py, &opts, &t, why, sizeof(why)) ||
-	    tracer__attach(t, why, sizeof(why))) {
+	if (py_interp__open(&py, atoi(argv[1]), why, sizeof(why)) || tracer__open(&py, &opts, &t, why, sizeof(why))) {
+		fprintf(stderr, "%s\n", why);
+		return 1;
+	}
+	for (int i = argc > 3 ? atoi(argv[3]) : 0; i > 0; i--) {
+		if (tracer__attach(t, why, sizeof(why))) {
+			fprintf(stderr, "%d rounds to go: %s\n", i, why);
+			return 1;
+		}
+		tracer__detach(t);
+	}
+	if (argc > 3)
+		goto out;
+	if (tracer__attach(t, why, sizeof(why))) {
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}
 	fprintf(stderr, "tracing with %u probes that do nothing\n", tracer__probe_cnt(t));
 	sigwait(&set, &sig);
+out:
 	tracer__free(t);
 	py_interp__close(&py);
 	return 0;

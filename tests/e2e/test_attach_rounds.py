@@ -2,14 +2,17 @@
 """Attach and detach again and again: quick, and the target is afterwards what it was before."""
 import os
 import statistics
+import subprocess
 import time
 
 import pytest
 
 from memory import becomes, code, status_kb, threads
-from process import CORPUS, Tracer
+from process import CORPUS, ROOT, Tracer
 
 ROUNDS = int(os.environ.get("PYLEAK_ROUNDS", "30"))
+PROBE_ROUNDS = int(os.environ.get("PYLEAK_PROBE_ROUNDS", "60"))
+PROBES = os.environ.get("PYLEAK_PROBES", os.path.join(ROOT, "build", "tests", "bench", "probes"))
 
 
 @pytest.mark.xdist_group("timing")
@@ -47,6 +50,25 @@ def test_rounds_leave_nothing(interpreter, bpf, start):
     print("%d rounds: attach %.3f s, detach %.3f s (medians)" % (
         rounds, statistics.median(attach), statistics.median(detach)))
     assert statistics.median(attach) < 1 and statistics.median(detach) < 1, (attach, detach)
+
+
+@pytest.mark.xdist_group("timing")
+def test_rounds_by_the_thousand(debian, bpf, start):
+    """Probes and tables alone, without loading the programs anew each time; `make check-rounds` does 10,000."""
+    target = start(debian, os.path.join(CORPUS, "healthy", "churn.py"))
+    tables = target.command("tables")
+    text = code(target.pid)
+    target.send("run 100000 50")
+    done = subprocess.run([PROBES, str(target.pid), "rounds", str(PROBE_ROUNDS)], stderr=subprocess.PIPE,
+                          timeout=60 + PROBE_ROUNDS)
+    assert done.returncode == 0, done.stderr
+    target.send("stop")
+    target.answer()
+    again = target.command("tables")
+    for domain in ("raw", "mem", "obj"):
+        assert again[domain] == tables[domain]
+    assert becomes(lambda: code(target.pid), text) == text
+    target.check_alive()
 
 
 def test_read_only_writes_nothing(interpreter, bpf, start):

@@ -500,6 +500,19 @@ def test_doctor_of_no_python(bpf):
 
 # -- several -------------------------------------------------------------------------------------------------------
 
+def test_a_full_map_is_counted_and_said(bpf, debian, start):
+    """More live blocks than there is room for: the loss is in the report, and the exit status says incomplete."""
+    target = start(debian, LEAK)
+    tracer = Tracer("--json", "-i", "1", "--max-blocks", "256", target=target, check=False)
+    tracer.attached()
+    # what is young has a place of its own, which this many blocks overflow
+    target.command("round 20000")
+    final = tracer.stop()
+    assert final["lost"]["blocks_map_full"] > 0 and final["lost"]["events"] >= final["lost"]["blocks_map_full"]
+    assert tracer.process.returncode == 5, tracer.err.text()
+    target.check_alive()
+
+
 def test_two_processes(bpf, debian, start):
     """Two of one binary, and a third that nobody asked about."""
     targets = [start(debian, LEAK) for _ in range(3)]

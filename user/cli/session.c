@@ -213,6 +213,12 @@ static int table_width(int fd)
 	return !isatty(fd) ? 0 : !ioctl(fd, TIOCGWINSZ, &ws) && ws.ws_col ? ws.ws_col : 80;
 }
 
+/* An event that was lost is, at worst, a block that is missing or left over. */
+static bool too_much_lost(const struct snapshot *snap)
+{
+	return snap->lost_events > LOSS_TOLERANCE * (snap->outstanding_objects + snap->lost_events);
+}
+
 static void report(struct session *s, bool final)
 {
 	static const char *const keys[] = {
@@ -283,9 +289,10 @@ static void report(struct session *s, bool final)
 	text__free(&text);
 	free(rows);
 	s->last_report_ns = now;
-	if (final && snap.lost_events > LOSS_TOLERANCE * (snap.events + 1) && !s->exit_code) {
-		log_warn("%llu of %llu events were lost: the numbers above are too low", (unsigned long long)snap.lost_events,
-			 (unsigned long long)snap.events);
+	if (final && too_much_lost(&snap) && !s->exit_code) {
+		log_warn("%llu events were lost, beside %lld objects counted: the numbers above are too low%s",
+			 (unsigned long long)snap.lost_events, (long long)snap.outstanding_objects,
+			 losses(s, LOSS_BLOCK_MAP_FULL) ? " (--max-blocks makes more room)" : "");
 		s->exit_code = EXIT_INCOMPLETE;
 	}
 }

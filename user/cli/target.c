@@ -86,10 +86,14 @@ int target__open(struct target *t, pid_t pid, const struct options *o, bool earl
 	procfs__exe(pid, t->exe, sizeof(t->exe));
 	memcpy(t->comm, t->at_attach.comm, sizeof(t->comm));
 	err = early ? py_interp__open_early(&t->py, pid, why, sizeof(why)) : py_interp__open(&t->py, pid, why, sizeof(why));
-	err = err ?: open_tracer(t, o, why, sizeof(why));
 	if (err) {
 		log_error("process %d: %s", pid, *why ? why : strerror(-err));
 		return exit_of(err);
+	}
+	err = open_tracer(t, o, why, sizeof(why));
+	if (err) {
+		log_error("process %d: %s", pid, *why ? why : strerror(-err));
+		return err == -ESRCH ? EXIT_TARGET : err == -ENOMEM ? EXIT_INTERNAL : EXIT_UNSUPPORTED;
 	}
 	t->resolver = resolver__new(&t->py, t->tracer, strings, stacks);
 	if (!t->resolver)

@@ -287,6 +287,7 @@ int tracer__attach(struct tracer *t, char *why, size_t why_size)
 {
 	int err = 0;
 
+	t->probe_cnt = 0;
 	for (int raw = 0; raw < 2 && !err; raw++)
 		for (int op = 0; op < OP_CNT && !err; op++)
 			err = attach_op(t, raw, op);
