@@ -466,6 +466,21 @@ def test_run_leaves_stdin_alone(bpf, debian):
     assert done.returncode == 0 and done.stdout.startswith(b"cba\n")
 
 
+def test_run_leaves_daemons_alone(bpf, debian, tmp_path):
+    """What the command started in the background outlives it and us."""
+    note = tmp_path / "pid"
+    status, out, err = run(bpf, "run", "--", "/bin/sh", "-c",
+                           "sleep 60 </dev/null >/dev/null 2>&1 & echo $! >%s; %s -c 'print(1)'" % (note, debian.path))
+    assert status == 0, err
+    pid = int(note.read_text())
+    try:
+        os.kill(pid, 0)
+        with open("/proc/%d/status" % pid) as lines:
+            assert "TracerPid:\t0\n" in lines.read()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
 def test_run_signals_reach_the_command(bpf, debian):
     """SIGTERM ends the command the way it wants to end, and the report still comes."""
     program = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\nprint('up', flush=True)\nsignal.pause()"

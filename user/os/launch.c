@@ -145,7 +145,8 @@ static void stopped(struct launch *l, pid_t pid, int status)
 
 static bool start(struct launch *l)
 {
-	const long opts = PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_EXITKILL;
+	/* No PTRACE_O_EXITKILL: what the command leaves running must outlive us. */
+	const long opts = PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
 	int fds[2], err = 0, status;
 	pid_t pid;
 
