@@ -24,8 +24,8 @@ INC_cli := $(INC_probe) user/model user/report user/cli
 PKGS := libbpf libelf capstone libcap zlib
 WARN := -Wall -Wextra -Werror
 CFLAGS ?= -O2 -g
-SAN := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
 comma := ,
+SAN := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SAN) -D_GNU_SOURCE -DPYLEAK_VERSION='"$(VERSION)"' \
 	$(if $(LIBBPF_DIR),-I$(LIBBPF_DIR)/include)
 LIBS = $(if $(LIBBPF_DIR),-L$(LIBBPF_DIR)/lib) $(if $(STATIC),-static) \

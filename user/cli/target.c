@@ -69,6 +69,22 @@ static void note_coverage(struct target *t)
 			 "%d sub-interpreters: what they allocate is seen, their stacks may not be", t->py.subinterpreters);
 }
 
+/* A process that was just started gets a second to become an interpreter. */
+static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why, size_t why_size)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	int err = -EAGAIN;
+
+	if (early)
+		return py_interp__open_early(py, pid, why, why_size);
+	for (int i = 0; i < 100 && err == -EAGAIN; i++) {
+		if (i)
+			nanosleep(&pause, NULL);
+		err = py_interp__open(py, pid, why, why_size);
+	}
+	return err;
+}
+
 int target__open(struct target *t, pid_t pid, const struct options *o, bool early, struct intern *strings, struct stacks *stacks)
 {
 	char why[512] = "";
@@ -85,7 +101,7 @@ int target__open(struct target *t, pid_t pid, const struct options *o, bool earl
 	procfs__cmdline(pid, t->cmdline, sizeof(t->cmdline));
 	procfs__exe(pid, t->exe, sizeof(t->exe));
 	memcpy(t->comm, t->at_attach.comm, sizeof(t->comm));
-	err = early ? py_interp__open_early(&t->py, pid, why, sizeof(why)) : py_interp__open(&t->py, pid, why, sizeof(why));
+	err = open_interp(&t->py, pid, early, why, sizeof(why));
 	if (err) {
 		log_error("process %d: %s", pid, *why ? why : strerror(-err));
 		return exit_of(err);
