@@ -225,7 +225,7 @@ static __always_inline int send_stack(__u32 slot, __u64 frame, __u32 id, __u32 d
 	for (i = 0; i < room; i++) {
 		struct raw_frame f = {};
 
-		if (!frame || i >= depth)
+		if (!frame || i >= depth || i >= cfg.depth)
 			break;
 		kind = next_frame(&frame, &f);
 		if (kind < 0)
@@ -252,7 +252,7 @@ static __always_inline void watch_codes(__u32 slot, __u64 frame, __u32 depth)
 	int kind;
 
 	for (i = 0; i < MAX_DEPTH; i++) {
-		if (!frame || i >= depth)
+		if (!frame || i >= depth || i >= cfg.depth)
 			break;
 		kind = next_frame(&frame, &f);
 		if (kind < 0)

@@ -358,10 +358,6 @@ static void on_timer(struct session *s)
 	if (read(s->timer_fd, &n, sizeof(n)) != sizeof(n))
 		return;
 	interval_end = ++s->tick % TICKS_PER_INTERVAL == 0;
-	if (s->o->duration_s && clock_ns(CLOCK_MONOTONIC) - s->start_ns + 1000000 >= s->o->duration_s * 1e9) {
-		s->stop = true;
-		return; /* the last report samples anew */
-	}
 	sample(s, interval_end);
 	if (interval_end && periodic(s))
 		report(s, false);
@@ -498,6 +494,16 @@ static int finish(struct session *s)
 	return s->exit_code;
 }
 
+/* Until the duration is over: 0. -1: no end is set. */
+static int time_left_ms(const struct session *s)
+{
+	double left = s->o->duration_s * 1e3 - (clock_ns(CLOCK_MONOTONIC) - s->start_ns) / 1e6;
+
+	if (!s->o->duration_s)
+		return -1;
+	return left <= 0 ? 0 : left > 3600000 ? 3600000 : (int)left + 1;
+}
+
 int session__run(struct session *s)
 {
 	struct epoll_event evs[16];
@@ -507,10 +513,12 @@ int session__run(struct session *s)
 	s->start_ns = s->last_report_ns = clock_ns(CLOCK_MONOTONIC);
 	arm(s);
 	while (!s->stop && (s->launch ? !s->launch_ended : alive_cnt(s) > 0)) {
-		int n = epoll_wait(s->epoll_fd, evs, 16, -1);
+		int n = epoll_wait(s->epoll_fd, evs, 16, time_left_ms(s));
 
 		if (n < 0 && errno != EINTR)
 			return EXIT_INTERNAL;
+		if (!time_left_ms(s))
+			break; /* the last report samples anew */
 		for (int i = 0; i < n; i++) {
 			if (evs[i].data.u32 == WATCH_TIMER)
 				on_timer(s);

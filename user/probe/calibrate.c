@@ -82,19 +82,26 @@ static int measure(const struct uprobe_target *target, const struct proc_maps *m
 	return err;
 }
 
-int calibrate__probes(int prog_fd, bool multi, struct tracer_cost *out)
+int calibrate__probes(bool multi, struct tracer_cost *out)
 {
+	int prog_fd = uprobe__empty_program(multi);
 	struct uprobe_target self = { .path = "/proc/self/exe", .pid = getpid(), .multi = multi };
 	struct proc_maps maps;
 	int err;
 
 	memset(out, 0, sizeof(*out));
+	if (prog_fd < 0)
+		return prog_fd;
 	err = procfs__maps(getpid(), &maps);
 	if (err)
-		return err;
+		goto out;
 	err = measure(&self, &maps, prog_fd, pyleak_probe_emulated, false, &out->emulated_ns);
 	err = err ?: measure(&self, &maps, prog_fd, pyleak_probe_emulated, true, &out->returned_ns);
 	err = err ?: measure(&self, &maps, prog_fd, pyleak_probe_stepped, false, &out->single_step_ns);
 	proc_maps__free(&maps);
+	if (err)
+		memset(out, 0, sizeof(*out));
+out:
+	close(prog_fd);
 	return err;
 }

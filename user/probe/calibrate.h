@@ -7,7 +7,7 @@
 
 struct tracer_cost;
 
-/* PROG_FD does nothing. Takes a few milliseconds. -errno when we cannot probe ourselves. */
-int calibrate__probes(int prog_fd, bool multi, struct tracer_cost *out);
+/* Takes a tenth of a second or so. -errno when we cannot probe ourselves: then all of OUT is 0. */
+int calibrate__probes(bool multi, struct tracer_cost *out);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,8 @@ struct tracer {
 	struct proc_state *state; /* mapped */
 	size_t state_bytes;
 	struct young *young; /* mapped */
+	pthread_t calibration;
+	bool calibrating;
 	struct tracer_cost cost;
 	uint32_t probe_cnt;
 	const struct tracer_events *handlers;
@@ -141,6 +144,21 @@ static int map_memory(struct tracer *t)
 	return 0;
 }
 
+static void *calibrate(void *arg)
+{
+	struct tracer *t = arg;
+
+	calibrate__probes(t->target.multi, &t->cost);
+	return NULL;
+}
+
+static void end_calibration(struct tracer *t)
+{
+	if (t->calibrating)
+		pthread_join(t->calibration, NULL);
+	t->calibrating = false;
+}
+
 int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, struct tracer **out, char *why, size_t why_size)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
@@ -159,6 +177,7 @@ int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, str
 	t->target.path = py->open_path;
 	t->target.pid = py->pid;
 	t->target.multi = uprobe__have_multi();
+	t->calibrating = !pthread_create(&t->calibration, NULL, calibrate, t); /* while the kernel verifies */
 	t->skel = pyleak__open();
 	if (!t->skel) {
 		err = say(why, why_size, -errno, "cannot open the BPF object");
@@ -182,8 +201,6 @@ int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, str
 		err = say(why, why_size, -errno, "cannot open the ring buffer");
 		goto fail;
 	}
-	if (calibrate__probes(bpf_program__fd(t->skel->progs.nothing), t->target.multi, &t->cost))
-		log_info("could not measure what a probe costs here; the overhead will not be known");
 	*out = t;
 	return 0;
 fail:
@@ -303,6 +320,7 @@ int tracer__attach(struct tracer *t, char *why, size_t why_size)
 	t->state->tgid = t->py->pid;
 	tracer__set_runtime(t, t->py);
 	t->state->active = 1;
+	end_calibration(t);
 	err = redirect_tables(t);
 	if (err) {
 		say(why, why_size, err, "cannot redirect the allocator tables (--read-only does without, but then sees little here)");
@@ -329,6 +347,7 @@ void tracer__free(struct tracer *t)
 {
 	if (!t)
 		return;
+	end_calibration(t);
 	tracer__detach(t);
 	ring_buffer__free(t->ring);
 	if (t->state)
@@ -437,8 +456,7 @@ int tracer__check(struct tracer_check *check)
 		if (!bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			check->program(check->ctx, bpf_program__name(prog), info.verified_insns, info.jited_prog_len);
 	}
-	if (calibrate__probes(bpf_program__fd(s->progs.nothing), check->multi, &check->cost))
-		memset(&check->cost, 0, sizeof(check->cost));
+	calibrate__probes(check->multi, &check->cost);
 out:
 	pyleak__destroy(s);
 	return err;

@@ -39,7 +39,7 @@ static int link_create(struct link_create_multi *attr)
 	return fd < 0 ? -errno : fd;
 }
 
-bool uprobe__have_multi(void)
+int uprobe__empty_program(bool multi)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
@@ -47,8 +47,15 @@ bool uprobe__have_multi(void)
 	};
 	struct bpf_prog_load_opts opts = {
 		.sz = sizeof(opts),
-		.expected_attach_type = (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE,
+		.expected_attach_type = (enum bpf_attach_type)(multi ? UPROBE_MULTI_ATTACH_TYPE : 0),
 	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "pyleak_nothing", "GPL", insns, 2, &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+bool uprobe__have_multi(void)
+{
 	uint64_t off = 0;
 	struct link_create_multi attr = {
 		.attach_type = UPROBE_MULTI_ATTACH_TYPE,
@@ -58,7 +65,7 @@ bool uprobe__have_multi(void)
 	};
 	int fd, err;
 
-	fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "probe_multi", "GPL", insns, 2, &opts);
+	fd = uprobe__empty_program(true);
 	if (fd < 0)
 		return false;
 	attr.prog_fd = fd;

@@ -13,6 +13,9 @@
 
 #define UPROBE_MULTI_ATTACH_TYPE 48 /* BPF_TRACE_UPROBE_MULTI */
 
+/* A program that does nothing; its descriptor or -errno. */
+int uprobe__empty_program(bool multi);
+
 /* Tries it with a tiny program and an impossible path. */
 bool uprobe__have_multi(void);
 
