@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
+#include <linux/bpf.h>
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <bpf/bpf.h>
 
 #include "calibrate.h"
 #include "procfs.h"
@@ -80,6 +84,66 @@ static int measure(const struct uprobe_target *target, const struct proc_maps *m
 		*ns = ns_per_call(fn) - plain;
 	uprobe_links__close(&links);
 	return err;
+}
+
+/* Adds one to the only element of MAP_FD. */
+static int counting_program(int map_fd)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = BPF_REG_10, .off = -4 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_2, .src_reg = BPF_REG_10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_2, .imm = -4 },
+		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map_fd },
+		{ 0 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = BPF_REG_0, .off = 2 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1, .imm = 1 },
+		{ .code = BPF_STX | BPF_XADD | BPF_DW, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_1 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	struct bpf_prog_load_opts opts = {
+		.sz = sizeof(opts),
+		.expected_attach_type = (enum bpf_attach_type)UPROBE_MULTI_ATTACH_TYPE,
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "pyleak_count", "GPL", insns, sizeof(insns) / sizeof(insns[0]), &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void *call_once(void *arg)
+{
+	pyleak_probe_emulated();
+	return arg;
+}
+
+bool calibrate__multi_sees_threads(void)
+{
+	struct uprobe_target self = { .path = "/proc/self/exe", .pid = getpid(), .multi = true };
+	int map_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pyleak_count", sizeof(uint32_t), sizeof(uint64_t), 1, NULL);
+	int prog_fd = map_fd < 0 ? -errno : counting_program(map_fd);
+	struct uprobe_links links = {};
+	struct proc_maps maps = {};
+	uint64_t off, hits = 0;
+	uint32_t zero = 0;
+	pthread_t thread;
+	int err;
+
+	err = prog_fd < 0 ? prog_fd : procfs__maps(getpid(), &maps);
+	err = err ?: file_off(&maps, pyleak_probe_emulated, &off);
+	err = err ?: uprobe__attach(&self, prog_fd, &off, NULL, 1, false, &links);
+	err = err ?: -pthread_create(&thread, NULL, call_once, NULL);
+	if (!err) {
+		pthread_join(thread, NULL);
+		err = bpf_map_lookup_elem(map_fd, &zero, &hits);
+	}
+	uprobe_links__close(&links);
+	proc_maps__free(&maps);
+	if (prog_fd >= 0)
+		close(prog_fd);
+	if (map_fd >= 0)
+		close(map_fd);
+	return !err && hits == 1;
 }
 
 int calibrate__probes(bool multi, struct tracer_cost *out)

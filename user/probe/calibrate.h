@@ -7,6 +7,12 @@
 
 struct tracer_cost;
 
+/*
+ * Does a multi-uprobe link on a process see all of its threads? From 6.6 until commit 46ba0e49b642 (6.10, and later 6.6.y) it saw the
+ * first one only. Tried on a thread of ours.
+ */
+bool calibrate__multi_sees_threads(void);
+
 /* Takes a tenth of a second or so. -errno when we cannot probe ourselves: then all of OUT is 0. */
 int calibrate__probes(bool multi, struct tracer_cost *out);
 

@@ -176,7 +176,7 @@ int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, str
 	gc_probe__find(py, &t->gc);
 	t->target.path = py->open_path;
 	t->target.pid = py->pid;
-	t->target.multi = uprobe__have_multi();
+	t->target.multi = uprobe__have_multi() && calibrate__multi_sees_threads();
 	t->calibrating = !pthread_create(&t->calibration, NULL, calibrate, t); /* while the kernel verifies */
 	t->skel = pyleak__open();
 	if (!t->skel) {
@@ -439,7 +439,7 @@ int tracer__check(struct tracer_check *check)
 
 	libbpf_set_print(quiet_libbpf);
 	raise_memlock();
-	check->multi = uprobe__have_multi();
+	check->multi = uprobe__have_multi() && calibrate__multi_sees_threads();
 	s = pyleak__open();
 	if (!s)
 		return -errno;
