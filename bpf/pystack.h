@@ -87,8 +87,11 @@ static __always_inline int next_frame(__u64 *frame, struct raw_frame *out)
 {
 	char window[FRAME_WINDOW_BYTES];
 	__s32 lasti;
+	__u32 size = layout.frame_window_bytes;
 
-	if (bpf_probe_read_user(window, sizeof(window), (void *)(*frame + layout.frame_window_off)))
+	if (size > sizeof(window))
+		size = sizeof(window);
+	if (bpf_probe_read_user(window, size, (void *)(*frame + layout.frame_window_off)))
 		return -1;
 	*frame = *(__u64 *)(window + layout.frame_back_off);
 	if (layout.frame_owner_off != WALK_NONE && layout.frame_owner_cstack != WALK_NONE &&

@@ -22,7 +22,7 @@ enum lasti_kind {
 
 #define CODE_HEAD_BYTES 208 /* of a code object: all fixed fields of every version up to co_code_adaptive */
 
-/* A frame is fetched as one window of this many bytes from frame + frame_window_off. */
+/* A frame is fetched as one window of at most this many bytes from frame + frame_window_off. */
 #define FRAME_WINDOW_BYTES 96
 
 struct walk_layout {
@@ -44,7 +44,7 @@ struct walk_layout {
 	__u16 code_filename_off;     /* PyCodeObject: pointers to what names it, all below CODE_HEAD_BYTES */
 	__u16 code_name_off;
 	__u16 code_line_table_off;
-	__u16 pad;
+	__u16 frame_window_bytes;    /* up to the last field: what follows a frame may not be mapped */
 
 	__u16 type_basicsize_off;    /* PyTypeObject.tp_basicsize */
 	__u16 type_flags_off;        /* PyTypeObject.tp_flags */

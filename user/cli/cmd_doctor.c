@@ -165,7 +165,7 @@ static void check_process(struct report *r, pid_t pid, const struct options *o)
 	good("interpreter", why);
 	note("file", py.module_path);
 	if (py.subinterpreters)
-		note("sub-interpreters", "what they allocate is seen, their stacks may not be");
+		note("sub-interpreters", "those with a GIL of their own (3.12 and later) are seen in part only");
 	check_allocators(r, &py, o);
 	gc_probe__find(&py, &probe);
 	line(probe.kind == GC_PROBE_NONE ? "note" : "ok", "garbage collector", gc[probe.kind]);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "log.h"
@@ -18,6 +20,18 @@ static int print_schema(void)
 	return err ? EXIT_INCOMPLETE : EXIT_FINE;
 }
 
+/* A report must never go into a descriptor that happens to have the number of a closed standard one. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY); /* writing to it fails, as it should */
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static int (*const commands[])(const struct options *) = {
@@ -28,6 +42,7 @@ int main(int argc, char **argv)
 	struct options o;
 	int code;
 
+	fill_standard_fds();
 	options__parse(argc, argv, &o);
 	log__set_level(o.verbose > 1 ? LOG_DEBUG : o.verbose ? LOG_INFO : LOG_WARN);
 	code = o.json_schema ? print_schema() : commands[o.command](&o);

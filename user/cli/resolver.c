@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "code.h"
+#include "collect.h"
 #include "intern.h"
 #include "map.h"
 #include "object.h"
@@ -204,18 +205,20 @@ uint32_t resolver__type(struct resolver *r, uint64_t type, bool *is_buffer)
 	bool existed;
 
 	*is_buffer = type < USE_CNT;
+	if (type == TYPE_UNREADABLE)
+		return 0; /* unknown */
 	if (*is_buffer)
 		return string_id(r, block_use__name(type));
 	t = map__put(&r->types, &type, &existed);
 	if (!t)
-		return string_id(r, "(unknown type)");
+		return 0;
 	if (t->checked == r->reading || (existed && !r->alive))
 		return t->name;
 	t->checked = r->reading;
 	if (existed && !py_type__stamp(r->py, type, &stamp) && stamp == t->stamp)
 		return t->name;
 	if (py_type__name(r->py, type, name, sizeof(name), &t->stamp))
-		t->name = string_id(r, "(unknown type)");
+		t->name = 0; /* unknown */
 	else
 		t->name = string_id(r, name);
 	return t->name;

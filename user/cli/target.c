@@ -66,7 +66,8 @@ static void note_coverage(struct target *t)
 			 "most allocations are not seen", a->read_only ? " (--read-only)" : ", for which no place was found,");
 	else if (t->py.subinterpreters)
 		snprintf(t->coverage_note, sizeof(t->coverage_note),
-			 "%d sub-interpreters: what they allocate is seen, their stacks may not be", t->py.subinterpreters);
+			 "%d sub-interpreters: those with a GIL of their own (3.12 and later) may be counted in part, and their stacks may be "
+			 "wrong", t->py.subinterpreters);
 }
 
 /* A process that was just started gets a second to become an interpreter. */
@@ -103,7 +104,7 @@ int target__open(struct target *t, pid_t pid, const struct options *o, bool earl
 	memcpy(t->comm, t->at_attach.comm, sizeof(t->comm));
 	err = open_interp(&t->py, pid, early, why, sizeof(why));
 	if (err) {
-		log_error("process %d: %s", pid, *why ? why : strerror(-err));
+		log_error("%s", *why ? why : strerror(-err)); /* it names the process */
 		return exit_of(err);
 	}
 	err = open_tracer(t, o, why, sizeof(why));

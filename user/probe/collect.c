@@ -287,8 +287,11 @@ static void classify(struct collector *c, const block_key *keys, const struct bl
 		c->items[n++] = (struct remote_item){ .addr = BLOCK_KEY_ADDR(keys[i]), .out = c->heads + i * HEAD_BYTES,
 						      .size = size < HEAD_BYTES ? size : HEAD_BYTES };
 	}
-	if (!n || remote__read_many(&c->py->mem, c->items, n))
+	if (!n)
 		return;
+	if (remote__read_many(&c->py->mem, c->items, n))
+		for (size_t i = 0; i < n; i++)
+			c->items[i].ok = 0;
 	n = 0;
 	for (size_t i = 0; i < cnt; i++) {
 		const struct remote_item *item;
@@ -297,7 +300,9 @@ static void classify(struct collector *c, const block_key *keys, const struct bl
 		if (types[i])
 			continue;
 		item = &c->items[n++];
-		if (!item->ok || py_block__object(c->py, item->addr, size_of(&blocks[i]), item->out, item->size, &types[i], &off))
+		if (!item->ok)
+			types[i] = TYPE_UNREADABLE;
+		else if (py_block__object(c->py, item->addr, size_of(&blocks[i]), item->out, item->size, &types[i], &off))
 			types[i] = 0;
 	}
 }
@@ -369,7 +374,7 @@ static bool copy_young(const struct young *from, block_key *key, struct block *b
 static void note_owners(struct collector *c, const block_key *keys, const uint64_t *types, size_t cnt)
 {
 	for (size_t i = 0; i < cnt && c->owned.cnt < 4 * CHUNK; i++)
-		if (types[i])
+		if (types[i] > TYPE_UNREADABLE)
 			note_owned(c, BLOCK_KEY_ADDR(keys[i]), types[i]);
 }
 
@@ -395,8 +400,9 @@ static int read_young(struct collector *c)
 			note_owners(c, c->keys, types, n);
 			err = add_blocks(c, c->keys, c->blocks, types, n, true);
 			for (size_t k = 0; k < n; k++)
-				c->young_types[at[k]] = (struct young_type){ c->keys[k], types[k], c->blocks[k].birth,
-									     c->blocks[k].stack };
+				if (types[k] != TYPE_UNREADABLE)
+					c->young_types[at[k]] = (struct young_type){ c->keys[k], types[k], c->blocks[k].birth,
+										     c->blocks[k].stack };
 			n = 0;
 		}
 	}

@@ -10,12 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "object.h"
+
 struct py_interp;
 struct tracer;
 struct collector; /* opaque: what is remembered from one reading to the next */
 
+/* The target was gone before it could be looked at. */
+#define TYPE_UNREADABLE USE_CNT
+
 struct leak_row {
-	uint64_t type;        /* address of the type object, or an enum block_use below USE_CNT */
+	uint64_t type;        /* address of the type object, an enum block_use below USE_CNT, or TYPE_UNREADABLE */
 	uint32_t stack;       /* id from a stack event; 0: unknown */
 	int64_t bytes, objects;
 	uint64_t oldest_ns;   /* CLOCK_MONOTONIC birth of the oldest block, 16.8 ms steps; 0: not known */

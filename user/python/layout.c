@@ -190,10 +190,19 @@ static uint32_t min_off(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+static uint32_t max_off(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
 void py_layout__walk(const struct py_layout *l, struct walk_layout *out)
 {
 	/* From the first wanted field on: all of them are within FRAME_WINDOW_BYTES in every version. */
 	uint32_t window = min_off(l->frame_code, min_off(l->frame_back, l->frame_lasti));
+	uint32_t end = max_off(l->frame_code, max_off(l->frame_back, l->frame_lasti)) + 8;
+
+	if (l->frame_owner_cstack != NO_OFF)
+		end = max_off(end, l->frame_owner + 1);
 
 	*out = (struct walk_layout){
 		.tstate_next_off = l->tstate_next,
@@ -201,6 +210,7 @@ void py_layout__walk(const struct py_layout *l, struct walk_layout *out)
 		.tstate_frame_off = l->tstate_frame,
 		.cframe_current_off = walk_off(l->cframe_current),
 		.frame_window_off = window,
+		.frame_window_bytes = end - window,
 		.frame_code_off = l->frame_code - window,
 		.frame_back_off = l->frame_back - window,
 		.frame_lasti_off = l->frame_lasti - window,
