@@ -127,7 +127,7 @@ static __always_inline void fill(struct block *b, struct proc_state *ps, __u32 s
 {
 	b->size_domain = (size & ((1ULL << BLOCK_SIZE_BITS) - 1)) | domain << BLOCK_SIZE_BITS;
 	b->type = 0;
-	b->stack = current_stack(ps, slot, domain == DOMAIN_OBJ);
+	b->stack = current_stack(slot, domain == DOMAIN_OBJ);
 	b->site = ip;
 	b->birth = birth_now();
 	b->gc_epoch = ps->gc_epoch;
@@ -287,6 +287,54 @@ int obj_free(struct pt_regs *ctx)
 		forget_code(ps, key);
 		take(ps, slot, key, &b, true);
 	}
+	event_end(ps, start);
+	return 0;
+}
+
+/*
+ * The interpreter is about to take an object from a free list, if that has one: the block stays, the object is new. No allocator
+ * call tells of it.
+ */
+SEC("uprobe/recycled")
+int recycled(struct pt_regs *ctx)
+{
+	__u64 id, start, cookie, value = 0, base = 0, object;
+	struct proc_state *ps;
+	struct block b;
+	block_key key;
+	__u32 slot, kind;
+
+	ps = current_proc(&slot, &id);
+	if (!ps)
+		return 0;
+	start = event_begin(ps);
+	cookie = bpf_get_attach_cookie(ctx);
+	kind = cookie & 0xff;
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)ctx + (cookie >> 8 & 0xff));
+	object = value;
+	if (kind <= RECYCLE_LIST) {
+		__s32 cnt = value;
+
+		object = 0;
+		bpf_probe_read_kernel(&base, sizeof(base), (void *)ctx + (cookie >> 16 & 0xff));
+		base += cfg.free_array_off[kind];
+		if (cnt > 0 && cnt <= 256)
+			object = read_u64(base + (cnt - 1) * 8);
+	}
+	if (!object)
+		goto out;
+	if (kind != RECYCLE_FLOAT && kind != RECYCLE_KEYS)
+		object -= layout.gc_head_bytes;
+	key = BLOCK_KEY(slot, object);
+	if (take(ps, slot, key, &b, true)) {
+		b.type = 0; /* to be looked at again */
+		b.stack = current_stack(slot, true);
+		b.birth = birth_now();
+		b.gc_epoch = ps->gc_epoch;
+		put_young(ps, slot, key, &b);
+		totals_add(ps, &b, 1);
+	}
+out:
 	event_end(ps, start);
 	return 0;
 }

@@ -291,13 +291,16 @@ __noinline __u32 new_stack(__u32 slot, __u64 frame, __u64 hash, __u32 depth)
 }
 
 /* The id of the running thread's Python stack; 0: none could be had, and why was counted. */
-static __noinline __u32 current_stack(struct proc_state *ps, __u32 slot, bool gil)
+__noinline __u32 current_stack(__u32 slot, __u32 gil)
 {
+	struct proc_state *ps = bpf_map_lookup_elem(&procs, &slot);
 	__u64 tstate, top = 0, frame, hash = 0x517cc1b727220a95ULL ^ slot;
 	struct raw_frame f;
 	__u32 *id, i;
 	int kind;
 
+	if (!ps)
+		return 0;
 	tstate = current_tstate(ps, gil);
 	if (tstate)
 		top = top_frame(tstate);

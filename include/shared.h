@@ -171,12 +171,20 @@ enum arg_reg { ARG_SI, ARG_DX, ARG_DI, ARG_AX, ARG_CX };
 /* The functions probed: enum alloc_op of the raw domain, then of the object domains. */
 #define PROBED_FUNCTIONS 8
 
+/*
+ * A place where the interpreter looks into a free list (user/probe/recycle.h). The cookie says which list, in which register (offset in
+ * struct pt_regs) the loaded count or head is, and in which the interpreter state that it was loaded from.
+ */
+enum recycle_kind { RECYCLE_DICT, RECYCLE_KEYS, RECYCLE_LIST, RECYCLE_TUPLE, RECYCLE_FLOAT, RECYCLE_KINDS };
+#define RECYCLE_COOKIE(kind, reg_off, base_off) ((__u64)(kind) | (__u64)(reg_off) << 8 | (__u64)(base_off) << 16)
+
 /* Set before load; constant for the verifier. */
 struct tracer_config {
 	__u32 only_tgid;  /* the one traced process, slot 0; 0: look the slot up */
 	__u32 depth;
 	__u32 time_every; /* measure the run time of each such event; a power of two */
 	__u32 stop_at_finalize; /* `run`: SIGSTOP when the interpreter starts to tear down, so that the last report sees the heap */
+	__u32 free_array_off[RECYCLE_LIST + 1]; /* of the kinds that are arrays, from the interpreter state */
 	__u8 arg_regs[PROBED_FUNCTIONS][2]; /* enum arg_reg of the second and third argument */
 	/* where gc__start keeps the generation: a register's offset in struct pt_regs, and what to add before a 4-byte read */
 	__u32 gc_arg_reg_off;

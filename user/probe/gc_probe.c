@@ -30,6 +30,11 @@ static int parse_reg(const char *name, size_t len, uint32_t *off)
 	return -EINVAL;
 }
 
+int pt_regs__offset(const char *name, uint32_t *off)
+{
+	return parse_reg(name, strlen(name), off);
+}
+
 int gc_probe__parse_arg(const char *arg, struct gc_probe *out)
 {
 	int size, disp = 0, n = 0;

@@ -20,6 +20,9 @@ struct gc_probe {
 	bool is_memory;
 };
 
+/* Offset of a register in struct pt_regs by any of its names ("rax", "eax", "r12d"). 0 or -EINVAL. */
+int pt_regs__offset(const char *name, uint32_t *off);
+
 void gc_probe__find(const struct py_interp *py, struct gc_probe *out);
 /* "-4@112(%rsp)", "-4@%ebx": pure, for tests. 0 or -EINVAL. */
 int gc_probe__parse_arg(const char *arg, struct gc_probe *out);

@@ -13,9 +13,11 @@
 
 #include "calibrate.h"
 #include "elf_file.h"
+#include "layout.h"
 #include "log.h"
 #include "procfs.h"
 #include "python.h"
+#include "recycle.h"
 #include "redirect.h"
 #include "tracer.h"
 #include "uprobe.h"
@@ -31,6 +33,8 @@ struct tracer {
 	struct ring_buffer *ring;
 	struct allocators alloc;
 	struct gc_probe gc;
+	struct recycle_point recycle[RECYCLE_MAX];
+	size_t recycle_cnt;
 	struct uprobe_target target;
 	struct uprobe_links links;
 	struct bpf_link *exec_link;
@@ -111,7 +115,12 @@ static int configure(struct tracer *t, const struct tracer_opts *opts)
 {
 	struct pyleak *s = t->skel;
 	struct tracer_config *cfg = (struct tracer_config *)&s->rodata->cfg;
+	struct py_freelists lists;
 
+	py_interp__freelists(t->py, &lists);
+	cfg->free_array_off[RECYCLE_DICT] = lists.dicts;
+	cfg->free_array_off[RECYCLE_KEYS] = lists.keys;
+	cfg->free_array_off[RECYCLE_LIST] = lists.lists;
 	cfg->only_tgid = t->py->pid;
 	cfg->depth = opts->depth;
 	cfg->time_every = TIME_EVERY;
@@ -144,6 +153,22 @@ static int map_memory(struct tracer *t)
 	return 0;
 }
 
+static void find_recycling(struct tracer *t)
+{
+	const struct elf_segment *segs;
+	size_t cnt = elf_file__segments(t->py->elf, &segs);
+	struct py_freelists lists;
+
+	py_interp__freelists(t->py, &lists);
+	for (size_t i = 0; i < cnt; i++) {
+		const void *text = segs[i].x ? elf_file__bytes(t->py->elf, segs[i].addr, segs[i].file_size) : NULL;
+
+		if (text)
+			t->recycle_cnt += recycle__find(text, segs[i].file_size, segs[i].addr, &lists, t->recycle + t->recycle_cnt,
+							RECYCLE_MAX - t->recycle_cnt);
+	}
+}
+
 static void *calibrate(void *arg)
 {
 	struct tracer *t = arg;
@@ -174,6 +199,7 @@ int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, str
 	if (err)
 		goto fail;
 	gc_probe__find(py, &t->gc);
+	find_recycling(t);
 	t->target.path = py->open_path;
 	t->target.pid = py->pid;
 	t->target.multi = uprobe__have_multi() && calibrate__multi_sees_threads();
@@ -272,6 +298,26 @@ static int attach_gc(struct tracer *t)
 	return 0;
 }
 
+static int attach_recycling(struct tracer *t)
+{
+	const struct bpf_program *prog = t->probes == TRACER_FULL ? t->skel->progs.recycled : t->skel->progs.nothing;
+	uint64_t offs[RECYCLE_MAX], cookies[RECYCLE_MAX];
+	int err;
+
+	for (size_t i = 0; i < t->recycle_cnt; i++) {
+		err = elf_file__addr_to_off(t->py->elf, t->recycle[i].addr, &offs[i]);
+		if (err)
+			return err;
+		cookies[i] = t->recycle[i].cookie;
+	}
+	if (!t->recycle_cnt || !t->target.multi) {
+		t->recycle_cnt = 0;
+		return 0;
+	}
+	t->probe_cnt += t->recycle_cnt;
+	return uprobe__attach_cookies(&t->target, bpf_program__fd(prog), offs, cookies, t->recycle_cnt, &t->links);
+}
+
 static int redirect_tables(struct tracer *t)
 {
 	struct redirect_word words[TABLE_CNT * OP_CNT];
@@ -309,6 +355,7 @@ int tracer__attach(struct tracer *t, char *why, size_t why_size)
 		for (int op = 0; op < OP_CNT && !err; op++)
 			err = attach_op(t, raw, op);
 	err = err ?: attach_gc(t);
+	err = err ?: attach_recycling(t);
 	if (!err) {
 		t->exec_link = bpf_program__attach(t->skel->progs.process_exec);
 		err = t->exec_link ? 0 : -errno;
@@ -421,6 +468,11 @@ int tracer__groups_fd(const struct tracer *t)
 	return bpf_map__fd(t->skel->maps.groups);
 }
 
+uint32_t tracer__recycle_cnt(const struct tracer *t)
+{
+	return t->recycle_cnt;
+}
+
 uint32_t tracer__probe_cnt(const struct tracer *t)
 {
 	return t->probe_cnt;
@@ -443,7 +495,9 @@ int tracer__check(struct tracer_check *check)
 	s = pyleak__open();
 	if (!s)
 		return -errno;
+	/* As for a real target: what the verifier has to do depends on these. */
 	((struct tracer_config *)&s->rodata->cfg)->depth = 64;
+	py_layout__walk(py_layout__find(3, 12), (struct walk_layout *)&s->rodata->layout);
 	bpf_map__set_max_entries(s->maps.old_blocks, 1024);
 	set_attach_types(s, check->multi);
 	err = pyleak__load(s);

@@ -68,6 +68,8 @@ int tracer__code_gen(const struct tracer *t, uint64_t code, uint32_t *gen);
 const struct young *tracer__young(const struct tracer *t, size_t *cnt);
 int tracer__old_fd(const struct tracer *t);
 int tracer__groups_fd(const struct tracer *t);
+/* Places where free lists are watched; 0: what they recycle keeps the line of its block's first use. */
+uint32_t tracer__recycle_cnt(const struct tracer *t);
 uint32_t tracer__probe_cnt(const struct tracer *t);
 const struct tracer_cost *tracer__cost(const struct tracer *t);
 

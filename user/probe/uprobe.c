@@ -90,7 +90,7 @@ static int links_add(struct uprobe_links *links, int fd)
 }
 
 static int attach_multi(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *ref_ctr_offs,
-			size_t cnt, bool returns, struct uprobe_links *links)
+			const uint64_t *cookies, size_t cnt, bool returns, struct uprobe_links *links)
 {
 	struct link_create_multi attr = {
 		.prog_fd = prog_fd,
@@ -98,6 +98,7 @@ static int attach_multi(const struct uprobe_target *t, int prog_fd, const uint64
 		.path = (uintptr_t)t->path,
 		.offsets = (uintptr_t)offs,
 		.ref_ctr_offsets = (uintptr_t)ref_ctr_offs,
+		.cookies = (uintptr_t)cookies,
 		.cnt = cnt,
 		.multi_flags = returns ? UPROBE_MULTI_RETURN : 0,
 		.pid = t->pid,
@@ -151,10 +152,16 @@ int uprobe__attach(const struct uprobe_target *t, int prog_fd, const uint64_t *o
 	int err = 0;
 
 	if (t->multi)
-		return attach_multi(t, prog_fd, offs, ref_ctr_offs, cnt, returns, links);
+		return attach_multi(t, prog_fd, offs, ref_ctr_offs, NULL, cnt, returns, links);
 	for (size_t i = 0; i < cnt && !err; i++)
 		err = attach_perf(t, prog_fd, offs[i], ref_ctr_offs ? ref_ctr_offs[i] : 0, returns, links);
 	return err;
+}
+
+int uprobe__attach_cookies(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *cookies, size_t cnt,
+			   struct uprobe_links *links)
+{
+	return t->multi ? attach_multi(t, prog_fd, offs, NULL, cookies, cnt, false, links) : -EOPNOTSUPP;
 }
 
 static void *close_one(void *arg)

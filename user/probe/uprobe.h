@@ -36,6 +36,9 @@ struct uprobe_links {
  */
 int uprobe__attach(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *ref_ctr_offs, size_t cnt,
 		   bool returns, struct uprobe_links *links);
+/* The same at entries, each with a cookie for bpf_get_attach_cookie(). -EOPNOTSUPP without multi links. */
+int uprobe__attach_cookies(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *cookies, size_t cnt,
+			   struct uprobe_links *links);
 void uprobe_links__close(struct uprobe_links *links);
 
 #endif

@@ -120,6 +120,18 @@ void py_interp__walk_layout(const struct py_interp *py, struct walk_layout *out)
 	py_layout__walk(py->layout, out);
 }
 
+void py_interp__freelists(const struct py_interp *py, struct py_freelists *out)
+{
+	const struct py_layout *l = py->layout;
+
+	*out = (struct py_freelists){
+		.known = l->free_dicts != NO_OFF,
+		.keys_cnt = l->free_keys_cnt, .keys = l->free_keys,
+		.dict_cnt = l->free_dict_cnt, .dicts = l->free_dicts, .list_cnt = l->free_list_cnt, .lists = l->free_lists,
+		.tuples = l->free_tuples, .floats = l->free_floats,
+	};
+}
+
 int py_interp__gc_stats(const struct py_interp *py, struct py_gc_stats *out)
 {
 	struct {

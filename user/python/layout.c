@@ -7,6 +7,9 @@
 static const struct py_layout layouts[] = {
 	{
 		.major = 3, .minor = 8,
+		.free_keys_cnt = NO_OFF, .free_keys = NO_OFF,
+		.free_dict_cnt = NO_OFF, .free_dicts = NO_OFF, .free_list_cnt = NO_OFF, 
+		.free_lists = NO_OFF, .free_tuples = NO_OFF, .free_floats = NO_OFF,
 		.runtime_finalizing = 16, .runtime_main_interp = NO_OFF,
 		.runtime_interp_head = 32, .runtime_interp_main = 40, .runtime_tstate_current = 1368,
 		.runtime_gc = 344,
@@ -33,6 +36,9 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 9,
+		.free_keys_cnt = NO_OFF, .free_keys = NO_OFF,
+		.free_dict_cnt = NO_OFF, .free_dicts = NO_OFF, .free_list_cnt = NO_OFF, 
+		.free_lists = NO_OFF, .free_tuples = NO_OFF, .free_floats = NO_OFF,
 		.runtime_finalizing = 16, .runtime_main_interp = NO_OFF,
 		.runtime_interp_head = 32, .runtime_interp_main = 40, .runtime_tstate_current = 568,
 		.runtime_gc = NO_OFF,
@@ -59,6 +65,9 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 10,
+		.free_keys_cnt = 11976, .free_keys = 11336,
+		.free_dict_cnt = 11328, .free_dicts = 10688, .free_list_cnt = 10680, 
+		.free_lists = 10040, .free_tuples = 9800, .free_floats = 9784,
 		.runtime_finalizing = 16, .runtime_main_interp = NO_OFF,
 		.runtime_interp_head = 32, .runtime_interp_main = 40, .runtime_tstate_current = 568,
 		.runtime_gc = NO_OFF,
@@ -85,6 +94,9 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 11,
+		.free_keys_cnt = 5808, .free_keys = 5168,
+		.free_dict_cnt = 5160, .free_dicts = 4520, .free_list_cnt = 4512, 
+		.free_lists = 3872, .free_tuples = 3632, .free_floats = 3616,
 		.runtime_finalizing = 24, .runtime_main_interp = NO_OFF,
 		.runtime_interp_head = 40, .runtime_interp_main = 48, .runtime_tstate_current = 576,
 		.runtime_gc = NO_OFF,
@@ -111,6 +123,9 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 12,
+		.free_keys_cnt = 272020, .free_keys = 271376,
+		.free_dict_cnt = 272016, .free_dicts = 270736, .free_list_cnt = 270712, 
+		.free_lists = 270072, .free_tuples = 269832, .free_floats = 267416,
 		.runtime_finalizing = 24, .runtime_main_interp = 76392,
 		.runtime_interp_head = 40, .runtime_interp_main = 48, .runtime_tstate_current = NO_OFF,
 		.runtime_gc = NO_OFF,
@@ -137,6 +152,9 @@ static const struct py_layout layouts[] = {
 	},
 	{
 		.major = 3, .minor = 13,
+		.free_keys_cnt = 13144, .free_keys = 12504,
+		.free_dict_cnt = 12496, .free_dicts = 11856, .free_list_cnt = 11848, 
+		.free_lists = 11208, .free_tuples = 10968, .free_floats = 10960,
 		.runtime_finalizing = 608, .runtime_main_interp = 88352,
 		.runtime_interp_head = 632, .runtime_interp_main = 640, .runtime_tstate_current = NO_OFF,
 		.runtime_gc = NO_OFF,

@@ -28,6 +28,13 @@ struct py_layout {
 	uint32_t interp_gc;  /* 3.9+ */
 	uint32_t interp_gil; /* pointer to struct _gil_runtime_state, 3.12+ */
 
+	/*
+	 * Free lists, from PyInterpreterState on (to 3.9 they are static, NO_OFF): an array with a count for dicts, their keys and lists, heads of
+	 * chains for tuples (by length) and floats.
+	 */
+	uint32_t free_keys_cnt, free_keys; /* small tables of dict keys */
+	uint32_t free_dict_cnt, free_dicts, free_list_cnt, free_lists, free_tuples, free_floats;
+
 	/* struct _gc_runtime_state: pycore_gc.h (3.8: pycore_pymem.h) */
 	uint32_t gc_generations, gc_generation0, gc_stats;
 	/* struct _gil_runtime_state: pycore_gil.h */

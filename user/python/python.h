@@ -71,6 +71,14 @@ void py_interp__close(struct py_interp *py);
 /* What the BPF side needs to walk frames and to recognise objects. */
 void py_interp__walk_layout(const struct py_interp *py, struct walk_layout *out);
 
+/* Where the interpreter keeps dead objects to hand them out again; byte offsets from PyInterpreterState. */
+struct py_freelists {
+	bool known;
+	uint32_t dict_cnt, dicts, keys_cnt, keys, list_cnt, lists; /* array and its count */
+	uint32_t tuples, floats;                   /* heads of chains; tuples: one per length from 1 on */
+};
+void py_interp__freelists(const struct py_interp *py, struct py_freelists *out);
+
 struct py_gc_stats {
 	uint64_t collections[3], collected[3], uncollectable[3];
 };

@@ -49,6 +49,34 @@ static void check_runtime(const struct py_layout *l)
 #else
 	NONE(runtime_main_interp);
 #endif
+#if PY_VERSION_HEX >= 0x030d0000
+	OFF(free_keys_cnt, PyInterpreterState, object_state.freelists.dictkeys.numfree);
+	OFF(free_keys, PyInterpreterState, object_state.freelists.dictkeys.items);
+	OFF(free_dict_cnt, PyInterpreterState, object_state.freelists.dicts.numfree);
+	OFF(free_dicts, PyInterpreterState, object_state.freelists.dicts.items);
+	OFF(free_list_cnt, PyInterpreterState, object_state.freelists.lists.numfree);
+	OFF(free_lists, PyInterpreterState, object_state.freelists.lists.items);
+	OFF(free_tuples, PyInterpreterState, object_state.freelists.tuples.items);
+	OFF(free_floats, PyInterpreterState, object_state.freelists.floats.items);
+#elif PY_VERSION_HEX >= 0x030a0000
+	OFF(free_keys_cnt, PyInterpreterState, dict_state.keys_numfree);
+	OFF(free_keys, PyInterpreterState, dict_state.keys_free_list);
+	OFF(free_dict_cnt, PyInterpreterState, dict_state.numfree);
+	OFF(free_dicts, PyInterpreterState, dict_state.free_list);
+	OFF(free_list_cnt, PyInterpreterState, list.numfree);
+	OFF(free_lists, PyInterpreterState, list.free_list);
+	OFF(free_tuples, PyInterpreterState, tuple.free_list);
+	OFF(free_floats, PyInterpreterState, float_state.free_list);
+#else
+	NONE(free_keys_cnt);
+	NONE(free_keys);
+	NONE(free_dict_cnt);
+	NONE(free_dicts);
+	NONE(free_list_cnt);
+	NONE(free_lists);
+	NONE(free_tuples);
+	NONE(free_floats);
+#endif
 	OFF(runtime_interp_head, _PyRuntimeState, interpreters.head);
 	OFF(runtime_interp_main, _PyRuntimeState, interpreters.main);
 #if PY_VERSION_HEX < 0x030c0000

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <capstone/capstone.h>
+#include <string.h>
+
+#include "gc_probe.h"
+#include "place.h"
+#include "python.h"
+#include "recycle.h"
+#include "shared.h"
+
+#define INSNS_BETWEEN 6 /* from the load to the jump */
+#define TUPLE_LENGTHS 20
+
+struct search {
+	csh handle;
+	const uint8_t *text;
+	size_t size;
+	uint64_t addr;
+	struct recycle_point *out;
+	size_t cnt, max;
+};
+
+/* The load whose displacement is at OFF: its opcode is two or three bytes before, with a SIB byte one more. */
+static size_t decode_load(const struct search *s, size_t off, int64_t disp, cs_insn **insn)
+{
+	for (size_t back = 2; back <= 5 && back <= off; back++) {
+		size_t at = off - back, cnt;
+		const cs_x86 *x;
+
+		cnt = cs_disasm(s->handle, s->text + at, s->size - at < 80 ? s->size - at : 80, s->addr + at, INSNS_BETWEEN + 1, insn);
+		if (!cnt)
+			continue;
+		x = &(*insn)[0].detail->x86;
+		/* the displacement must end the instruction, and the longest encoding wins: prefixes belong to it */
+		if (((*insn)[0].id == X86_INS_MOV || (*insn)[0].id == X86_INS_MOVSXD) && (*insn)[0].size == back + 4 &&
+		    x->op_count == 2 && x->operands[0].type == X86_OP_REG && x->operands[1].type == X86_OP_MEM &&
+		    x->operands[1].mem.disp == disp && x->operands[1].mem.base != X86_REG_RIP &&
+		    x->operands[1].mem.base != X86_REG_INVALID) {
+			bool rex = back < off && (s->text[at - 1] & 0xf0) == 0x40;
+
+			if (!rex || back == 5)
+				return cnt;
+		}
+		cs_free(*insn, cnt);
+	}
+	return 0;
+}
+
+static bool tests_itself(const cs_insn *insn, const char *reg, const struct search *s)
+{
+	const cs_x86 *x = &insn->detail->x86;
+	uint32_t want, a;
+
+	if (insn->id != X86_INS_TEST || x->op_count != 2 || x->operands[0].type != X86_OP_REG || x->operands[1].type != X86_OP_REG ||
+	    x->operands[0].reg != x->operands[1].reg)
+		return false;
+	return !pt_regs__offset(reg, &want) && !pt_regs__offset(cs_reg_name(s->handle, x->operands[0].reg), &a) && a == want;
+}
+
+static void consider(struct search *s, size_t off, int64_t disp, bool indexed, enum recycle_kind kind)
+{
+	uint32_t reg_off, base_off;
+	const char *reg;
+	cs_insn *insn;
+	size_t cnt = decode_load(s, off, disp, &insn), i;
+	bool tested = false;
+
+	if (!cnt)
+		return;
+	reg = cs_reg_name(s->handle, insn[0].detail->x86.operands[0].reg);
+	if (pt_regs__offset(reg, &reg_off) ||
+	    pt_regs__offset(cs_reg_name(s->handle, insn[0].detail->x86.operands[1].mem.base), &base_off) ||
+	    (insn[0].detail->x86.operands[1].mem.index != X86_REG_INVALID) != indexed)
+		goto out;
+	for (i = 1; i < cnt; i++) {
+		if (tests_itself(&insn[i], reg, s)) {
+			tested = true;
+		} else if (cs_insn_group(s->handle, &insn[i], X86_GRP_JUMP)) {
+			if (tested && insn[i].id != X86_INS_JMP && place__is_emulated(insn[i].bytes, insn[i].size) && s->cnt < s->max)
+				s->out[s->cnt++] = (struct recycle_point){ insn[i].address,
+									   RECYCLE_COOKIE(kind, reg_off, base_off) };
+			break;
+		} else if (cs_insn_group(s->handle, &insn[i], X86_GRP_CALL) || cs_insn_group(s->handle, &insn[i], X86_GRP_RET)) {
+			break;
+		}
+	}
+out:
+	cs_free(insn, cnt);
+}
+
+static void search_disp(struct search *s, uint32_t disp, bool indexed, enum recycle_kind kind)
+{
+	const uint8_t *at = s->text, *end = s->text + s->size;
+	uint8_t bytes[4];
+
+	memcpy(bytes, &disp, sizeof(bytes));
+	while ((at = memmem(at, end - at, bytes, sizeof(bytes)))) {
+		consider(s, at - s->text, disp, indexed, kind);
+		at++;
+	}
+}
+
+size_t recycle__find(const void *text, size_t size, uint64_t addr, const struct py_freelists *lists, struct recycle_point *out,
+		     size_t max)
+{
+	struct search s = { .text = text, .size = size, .addr = addr, .out = out, .max = max };
+
+	if (!lists->known || cs_open(CS_ARCH_X86, CS_MODE_64, &s.handle) != CS_ERR_OK)
+		return 0;
+	cs_option(s.handle, CS_OPT_DETAIL, CS_OPT_ON);
+	search_disp(&s, lists->dict_cnt, false, RECYCLE_DICT);
+	search_disp(&s, lists->keys_cnt, false, RECYCLE_KEYS);
+	search_disp(&s, lists->list_cnt, false, RECYCLE_LIST);
+	search_disp(&s, lists->floats, false, RECYCLE_FLOAT);
+	for (uint32_t i = 0; i <= TUPLE_LENGTHS; i++) /* a constant length, or the length as index, counted from 0 or 1 */
+		search_disp(&s, lists->tuples - 8 + 8 * i, false, RECYCLE_TUPLE);
+	search_disp(&s, lists->tuples, true, RECYCLE_TUPLE);
+	search_disp(&s, lists->tuples - 8, true, RECYCLE_TUPLE);
+	cs_close(&s.handle);
+	return s.cnt;
+}
