@@ -57,35 +57,78 @@ static bool tests_itself(const cs_insn *insn, const char *reg, const struct sear
 	return !pt_regs__offset(reg, &want) && !pt_regs__offset(cs_reg_name(s->handle, x->operands[0].reg), &a) && a == want;
 }
 
-static void consider(struct search *s, size_t off, int64_t disp, bool indexed, enum recycle_kind kind)
+/* From the load insn[0] on: a test of what was loaded, and the conditional jump. */
+static void consider_load(struct search *s, const cs_insn *insn, size_t cnt, enum recycle_kind kind)
 {
+	const cs_x86 *x = &insn[0].detail->x86;
+	const char *reg = cs_reg_name(s->handle, x->operands[0].reg);
 	uint32_t reg_off, base_off;
-	const char *reg;
-	cs_insn *insn;
-	size_t cnt = decode_load(s, off, disp, &insn), i;
 	bool tested = false;
 
-	if (!cnt)
+	if (pt_regs__offset(reg, &reg_off) || pt_regs__offset(cs_reg_name(s->handle, x->operands[1].mem.base), &base_off))
 		return;
-	reg = cs_reg_name(s->handle, insn[0].detail->x86.operands[0].reg);
-	if (pt_regs__offset(reg, &reg_off) ||
-	    pt_regs__offset(cs_reg_name(s->handle, insn[0].detail->x86.operands[1].mem.base), &base_off) ||
-	    (insn[0].detail->x86.operands[1].mem.index != X86_REG_INVALID) != indexed)
-		goto out;
-	for (i = 1; i < cnt; i++) {
+	for (size_t i = 1; i < cnt; i++) {
 		if (tests_itself(&insn[i], reg, s)) {
 			tested = true;
 		} else if (cs_insn_group(s->handle, &insn[i], X86_GRP_JUMP)) {
 			if (tested && insn[i].id != X86_INS_JMP && place__is_emulated(insn[i].bytes, insn[i].size) && s->cnt < s->max)
 				s->out[s->cnt++] = (struct recycle_point){ insn[i].address,
 									   RECYCLE_COOKIE(kind, reg_off, base_off) };
-			break;
+			return;
 		} else if (cs_insn_group(s->handle, &insn[i], X86_GRP_CALL) || cs_insn_group(s->handle, &insn[i], X86_GRP_RET)) {
+			return;
+		}
+	}
+}
+
+static void consider(struct search *s, size_t off, int64_t disp, bool indexed, enum recycle_kind kind)
+{
+	cs_insn *insn;
+	size_t cnt = decode_load(s, off, disp, &insn);
+
+	if (!cnt)
+		return;
+	if ((insn[0].detail->x86.operands[1].mem.index != X86_REG_INVALID) == indexed)
+		consider_load(s, insn, cnt, kind);
+	cs_free(insn, cnt);
+}
+
+/* "lea DISP(%length),%index; mov REST(%base,%index,8),%head": the offset of an ARRAY of words folded into the index. */
+static void consider_lea(struct search *s, size_t off, int64_t disp, int64_t array, enum recycle_kind kind)
+{
+	cs_insn *insn;
+	size_t cnt, i;
+	x86_reg index;
+
+	if (off < 3 || (s->text[off - 3] & 0xf8) != 0x48 || s->text[off - 2] != 0x8d)
+		return;
+	cnt = cs_disasm(s->handle, s->text + off - 3, s->size - off < 80 ? s->size - off + 3 : 80, s->addr + off - 3, 12, &insn);
+	if (!cnt)
+		return;
+	index = insn[0].detail->x86.operands[0].reg;
+	for (i = 1; insn[0].id == X86_INS_LEA && insn[0].detail->x86.operands[1].mem.disp == disp && i < cnt; i++) {
+		const cs_x86 *x = &insn[i].detail->x86;
+
+		if (insn[i].id == X86_INS_MOV && x->operands[0].type == X86_OP_REG && x->operands[1].type == X86_OP_MEM &&
+		    x->operands[1].mem.index == index && x->operands[1].mem.scale == 8 &&
+		    (disp * 8 + x->operands[1].mem.disp == array || disp * 8 + x->operands[1].mem.disp == array - 8)) {
+			consider_load(s, &insn[i], cnt - i, kind);
 			break;
 		}
 	}
-out:
 	cs_free(insn, cnt);
+}
+
+static void search_lea(struct search *s, uint32_t disp, uint32_t array, enum recycle_kind kind)
+{
+	const uint8_t *at = s->text, *end = s->text + s->size;
+	uint8_t bytes[4];
+
+	memcpy(bytes, &disp, sizeof(bytes));
+	while ((at = memmem(at, end - at, bytes, sizeof(bytes)))) {
+		consider_lea(s, at - s->text, disp, array, kind);
+		at++;
+	}
 }
 
 static void search_disp(struct search *s, uint32_t disp, bool indexed, enum recycle_kind kind)
@@ -114,8 +157,10 @@ size_t recycle__find(const void *text, size_t size, uint64_t addr, const struct 
 	search_disp(&s, lists->floats, false, RECYCLE_FLOAT);
 	for (uint32_t i = 0; i <= TUPLE_LENGTHS; i++) /* a constant length, or the length as index, counted from 0 or 1 */
 		search_disp(&s, lists->tuples - 8 + 8 * i, false, RECYCLE_TUPLE);
-	search_disp(&s, lists->tuples, true, RECYCLE_TUPLE);
-	search_disp(&s, lists->tuples - 8, true, RECYCLE_TUPLE);
+	for (uint32_t i = 0; i < 4; i++)
+		search_lea(&s, lists->tuples / 8 - i, lists->tuples, RECYCLE_TUPLE);
+	for (uint32_t i = 0; i < 4; i++)
+		search_disp(&s, lists->tuples - 8 * i, true, RECYCLE_TUPLE);
 	cs_close(&s.handle);
 	return s.cnt;
 }
