@@ -11,6 +11,8 @@
 #include "stacks.h"
 
 /* Ticks without anything outstanding after which a row and its history are forgotten. */
+#define PAUSE_OBJECTS 64
+#define PAUSE_SHARE 0.1 /* of the mean gain of an interval */
 #define FORGET_TICKS 128
 
 struct process {
@@ -181,6 +183,19 @@ static bool growth__been_here(const struct growth *g, uint32_t proc)
 	return p && p->peak_at_attach_bytes && p->highest_rss_bytes <= p->peak_at_attach_bytes;
 }
 
+/*
+ * A leak of many objects has gained something in every interval. (One of few objects may pause; and between two reports the
+ * interval has only begun.)
+ */
+static bool growth__paused(const struct growth *g, const struct row *row)
+{
+	const struct point *first = &row->points[0], *last = &row->points[row->points_cnt - 1];
+	uint32_t intervals = last->interval - first->interval + 1;
+
+	return g->now_ns - g->interval_start_ns > (g->now_ns - first->time_ns) / (intervals + 1) && row->now.objects >= PAUSE_OBJECTS &&
+	       (double)(row->now.bytes - row->interval_bytes) < PAUSE_SHARE * row->gain / intervals;
+}
+
 static void growth__judge(const struct growth *g, struct row *row)
 {
 	struct evidence e = {
@@ -194,6 +209,8 @@ static void growth__judge(const struct growth *g, struct row *row)
 	row->judged_tick = g->tick;
 	row->verdict = verdict__of(&e);
 	row->gain = points__gain(row->points, row->points_cnt);
+	if (row->verdict == VERDICT_GROWING && growth__paused(g, row))
+		row->verdict = VERDICT_WARMING;
 }
 
 static void growth__view(const struct growth *g, const struct rank_item *item, struct growth_row *out)

@@ -11,6 +11,7 @@
 #define RISE_EARLY_SHARE 0.12 /* of the rise: from the first third to the second; little when it accelerates */
 #define RISE_LATE_SHARE 0.2   /* from the second to the last */
 #define RISE_MIN_STEPS 4
+#define DENSE_SHARE 0.6 /* of all ticks with a step */
 #define TREND_MIN_Z 3.0
 #define TREND_MIN_Z_CHURN 3.5
 #define LAST_THIRD_SHARE 0.3 /* of the mean rate */
@@ -99,7 +100,12 @@ static bool window__rises_throughout(struct window *w)
 		}
 		envelope = w->points[i].min;
 	}
-	return steps >= RISE_MIN_STEPS && tail <= 3 * longest + w->span / w->cnt;
+	if (steps < RISE_MIN_STEPS)
+		return false;
+	/* What rose nearly every tick and then did not has stopped; what rises now and then may only pause. */
+	if (steps >= DENSE_SHARE * (double)w->cnt)
+		return tail <= 2 * longest + w->span / w->cnt;
+	return tail <= 3 * longest + w->span / w->cnt;
 }
 
 /* (c) */

@@ -9,7 +9,7 @@
  *  (a) The lowest value rises from third to third of the window's time, by at least 12 % and then 20 % of the whole rise. Lowest: what
  *      requests hold for a while does not count, a kept burst is in one third only, a full cache and the end of a warm-up fail.
  *  (b) The lower envelope (the lowest value from a point on) rises in at least 4 steps, and the time since the last one is at
- *      most 3 times the longest between two.
+ *      most 3 times the longest between two (twice where nearly every tick is a step).
  *  (c) The last third still grows at 30 % or more of the mean rate (its ends, or its Theil-Sen slope plus one standard error).
  *  (d) It does not slow down: `warming` if, in the last two thirds, the second half gains less than 75 % of the first half and
  *      the difference is more than 3 standard deviations of a sum of such steps.
