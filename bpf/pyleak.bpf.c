@@ -100,9 +100,16 @@ static __always_inline void event_end(struct proc_state *ps, __u64 start)
 	}
 }
 
-static __always_inline __u32 birth_now(void)
+/* The clock costs more than all else that is done per block, and its steps are far wider than a jiffy: so once a jiffy. */
+static __always_inline __u32 birth_now(struct proc_state *ps)
 {
-	return bpf_ktime_get_ns() >> BIRTH_SHIFT;
+	__u64 jiffies = bpf_jiffies64();
+
+	if (ps->birth_jiffies != jiffies) {
+		ps->birth_jiffies = jiffies;
+		ps->birth = bpf_ktime_get_ns() >> BIRTH_SHIFT;
+	}
+	return ps->birth;
 }
 
 static __always_inline void begin(struct pending *p, __u64 id, __u64 size)
@@ -129,7 +136,7 @@ static __always_inline void fill(struct block *b, struct proc_state *ps, __u32 s
 	b->type = 0;
 	b->stack = current_stack(slot, domain == DOMAIN_OBJ);
 	b->site = ip;
-	b->birth = birth_now();
+	b->birth = birth_now(ps);
 	b->gc_epoch = ps->gc_epoch;
 }
 
@@ -329,7 +336,7 @@ int recycled(struct pt_regs *ctx)
 	if (take(ps, slot, key, &b, true)) {
 		b.type = 0; /* to be looked at again */
 		b.stack = current_stack(slot, true);
-		b.birth = birth_now();
+		b.birth = birth_now(ps);
 		b.gc_epoch = ps->gc_epoch;
 		put_young(ps, slot, key, &b);
 		totals_add(ps, &b, 1);

@@ -146,6 +146,8 @@ struct proc_state {
 	__u64 threads_head_addr;
 	__u64 finalizing_addr;   /* word that is not 0 once the interpreter is being torn down; 0: not known */
 	/* GIL-protected working state */
+	__u64 birth_jiffies;
+	__u32 birth;
 	__u32 next_stack;
 	__u32 codes_freed;
 	struct pending malloc, calloc, realloc;
