@@ -12,6 +12,7 @@
 #include "options.h"
 #include "procfs.h"
 #include "python.h"
+#include "recycle.h"
 #include "text.h"
 #include "tracer.h"
 
@@ -144,6 +145,20 @@ static void check_allocators(struct report *r, const struct py_interp *py, const
 	note("probe places", why);
 }
 
+static void check_recycling(const struct py_interp *py)
+{
+	struct recycle_point points[RECYCLE_MAX];
+	size_t cnt = recycle__find_all(py, points, RECYCLE_MAX);
+	char text[128];
+
+	if (!cnt) {
+		note("recycled objects", "not seen: dicts, lists, tuples and floats from free lists keep the line of their block's first use");
+		return;
+	}
+	snprintf(text, sizeof(text), "booked where they are made: %zu places that look into free lists (multi-uprobe links needed)", cnt);
+	good("recycled objects", text);
+}
+
 static void check_process(struct report *r, pid_t pid, const struct options *o)
 {
 	static const char *const gc[] = {
@@ -167,6 +182,7 @@ static void check_process(struct report *r, pid_t pid, const struct options *o)
 	if (py.subinterpreters)
 		note("sub-interpreters", "those with a GIL of their own (3.12 and later) are seen in part only");
 	check_allocators(r, &py, o);
+	check_recycling(&py);
 	gc_probe__find(&py, &probe);
 	line(probe.kind == GC_PROBE_NONE ? "note" : "ok", "garbage collector", gc[probe.kind]);
 	py_interp__close(&py);

@@ -137,6 +137,9 @@ static void announce(const struct session *s, const struct target *t)
 		   "tracing process %d (Python %s) with %u probes, exact mode: each allocation costs it about %.1f us more (measured "
 		   "here), so it may run many times slower while traced. Ctrl-C stops.",
 		   t->pid, t->py.version, tracer__probe_cnt(t->tracer), (c->returned_ns + c->emulated_ns) * 1.3 / 1000);
+	if (!tracer__recycle_cnt(t->tracer))
+		log_info("process %d: dicts, lists, tuples and floats that the interpreter recycles keep the line of their block's first use",
+			 t->pid);
 	if (*t->coverage_note)
 		log_warn("process %d: coverage is partial: %s", t->pid, t->coverage_note);
 }

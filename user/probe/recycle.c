@@ -2,6 +2,7 @@
 #include <capstone/capstone.h>
 #include <string.h>
 
+#include "elf_file.h"
 #include "gc_probe.h"
 #include "place.h"
 #include "python.h"
@@ -163,4 +164,20 @@ size_t recycle__find(const void *text, size_t size, uint64_t addr, const struct 
 		search_disp(&s, lists->tuples - 8 * i, true, RECYCLE_TUPLE);
 	cs_close(&s.handle);
 	return s.cnt;
+}
+
+size_t recycle__find_all(const struct py_interp *py, struct recycle_point *out, size_t max)
+{
+	const struct elf_segment *segs;
+	size_t segs_cnt = elf_file__segments(py->elf, &segs), cnt = 0;
+	struct py_freelists lists;
+
+	py_interp__freelists(py, &lists);
+	for (size_t i = 0; i < segs_cnt; i++) {
+		const void *text = segs[i].x ? elf_file__bytes(py->elf, segs[i].addr, segs[i].file_size) : NULL;
+
+		if (text)
+			cnt += recycle__find(text, segs[i].file_size, segs[i].addr, &lists, out + cnt, max - cnt);
+	}
+	return cnt;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct py_freelists;
+struct py_interp;
 
 #define RECYCLE_MAX 128
 
@@ -22,5 +23,8 @@ struct recycle_point {
 /* Pure: TEXT in, at most MAX points out; returns how many. */
 size_t recycle__find(const void *text, size_t size, uint64_t addr, const struct py_freelists *lists, struct recycle_point *out,
 		     size_t max);
+
+/* In all of the interpreter's text. */
+size_t recycle__find_all(const struct py_interp *py, struct recycle_point *out, size_t max);
 
 #endif

@@ -153,22 +153,6 @@ static int map_memory(struct tracer *t)
 	return 0;
 }
 
-static void find_recycling(struct tracer *t)
-{
-	const struct elf_segment *segs;
-	size_t cnt = elf_file__segments(t->py->elf, &segs);
-	struct py_freelists lists;
-
-	py_interp__freelists(t->py, &lists);
-	for (size_t i = 0; i < cnt; i++) {
-		const void *text = segs[i].x ? elf_file__bytes(t->py->elf, segs[i].addr, segs[i].file_size) : NULL;
-
-		if (text)
-			t->recycle_cnt += recycle__find(text, segs[i].file_size, segs[i].addr, &lists, t->recycle + t->recycle_cnt,
-							RECYCLE_MAX - t->recycle_cnt);
-	}
-}
-
 static void *calibrate(void *arg)
 {
 	struct tracer *t = arg;
@@ -199,7 +183,7 @@ int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, str
 	if (err)
 		goto fail;
 	gc_probe__find(py, &t->gc);
-	find_recycling(t);
+	t->recycle_cnt = recycle__find_all(py, t->recycle, RECYCLE_MAX);
 	t->target.path = py->open_path;
 	t->target.pid = py->pid;
 	t->target.multi = uprobe__have_multi() && calibrate__multi_sees_threads();
