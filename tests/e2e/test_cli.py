@@ -253,7 +253,7 @@ def test_target_exits(bpf, debian, start):
     tracer = Tracer.json(target)
     tracer.check = False
     target.command("round 500")
-    tracer.snapshot()
+    tracer.fresh()  # types are read from the living
     target.send("quit")
     target.wait()
     status = tracer.wait()

@@ -11,7 +11,7 @@ TRUTH = {
     "kind": "asyncio tasks never finished",
     "line_marker": "# LEAK",
     "function": "session",
-    "types": ["list items"],
+    "types": ["list items", "list"],
     "per_round": {"objects": 1, "bytes": 4000},
 }
 
