@@ -203,6 +203,7 @@ uint32_t resolver__type(struct resolver *r, uint64_t type, bool *is_buffer)
 	uint64_t stamp;
 	char name[512];
 	bool existed;
+	int err;
 
 	*is_buffer = type < USE_CNT;
 	if (type == TYPE_UNREADABLE)
@@ -217,9 +218,10 @@ uint32_t resolver__type(struct resolver *r, uint64_t type, bool *is_buffer)
 	t->checked = r->reading;
 	if (existed && !py_type__stamp(r->py, type, &stamp) && stamp == t->stamp)
 		return t->name;
-	if (py_type__name(r->py, type, name, sizeof(name), &t->stamp))
-		t->name = 0; /* unknown */
-	else
+	err = py_type__name(r->py, type, name, sizeof(name), &t->stamp);
+	if (!err)
 		t->name = string_id(r, name);
+	else if (!existed || err == -EFAULT)
+		t->name = 0; /* unknown; but what a process that has just ended was using keeps its name */
 	return t->name;
 }

@@ -112,6 +112,9 @@ void rank__sort(struct rank_item *items, size_t cnt, const struct growth_opts *o
 	for (size_t i = 0; i < cnt; i++) {
 		items[i].weight = items[i].gain;
 		items[i].class = verdict__class(items[i].verdict);
+		/* what a process had in hand when it ended, without names: no reason to push named rows down */
+		if (!items[i].row->now.type && items[i].verdict == VERDICT_UNKNOWN)
+			items[i].class = verdict__class(VERDICT_STABLE);
 	}
 	/* the other groups have the owner in the same row */
 	if (opts->group == GROUP_STACK || opts->group == GROUP_TYPE) {
