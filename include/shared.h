@@ -117,7 +117,6 @@ struct plain_event {
 	X(LOSS_RINGBUF, "stacks_ring_full", "stacks not sent in time: the ring buffer was full")         \
 	X(LOSS_PENDING, "calls_unmatched", "allocator calls whose return was not matched")               \
 	X(LOSS_FRAME_READ, "frames_unreadable", "stacks cut short: a frame could not be read")           \
-	X(LOSS_NO_THREAD, "threads_unknown", "allocations by threads without a Python thread state")     \
 	X(LOSS_CODE_MAP_FULL, "codes_map_full", "code objects not watched: the code map is full")
 
 enum loss {

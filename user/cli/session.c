@@ -273,7 +273,7 @@ static void report(struct session *s, bool final)
 
 		if (is_stack_loss(i))
 			snap.lost_stacks += n;
-		else if (i != LOSS_NO_THREAD)
+		else
 			snap.lost_events += n;
 		if (n)
 			more[snap.lost_more_cnt++] = (struct snapshot_counter){ keys[i], sentences[i], n };
