@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "layout.h"
 #include "module.h"
@@ -89,14 +90,19 @@ out:
 }
 
 /*
- * A process that is just starting maps memory after its mappings were read: a pointer into that looks like none. What is refused
- * must be refused twice.
+ * While a process starts, it maps memory after its mappings were read, and clears and refills its runtime: for an instant it looks
+ * like something else. What is refused must be refused again some milliseconds later.
  */
 static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why, size_t why_size)
 {
+	const struct timespec pause = { .tv_nsec = 3000000 };
 	int err = open_once(py, pid, early, why, why_size);
 
-	return err == -EOPNOTSUPP ? open_once(py, pid, early, why, why_size) : err;
+	for (int i = 0; i < 2 && err == -EOPNOTSUPP; i++) {
+		nanosleep(&pause, NULL);
+		err = open_once(py, pid, early, why, why_size);
+	}
+	return err;
 }
 
 int py_interp__open(struct py_interp *py, pid_t pid, char *why, size_t why_size)
