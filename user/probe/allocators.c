@@ -139,7 +139,7 @@ int allocators__find(const struct py_interp *py, bool read_only, struct allocato
 					     "python -X dev): stop it, or start the program without it");
 	if (out->slots[TABLE_OBJ][OP_MALLOC].fn == out->slots[TABLE_RAW][OP_MALLOC].fn)
 		return refuse(why, why_size, "the target runs with PYTHONMALLOC=malloc, which is not supported yet: start it without");
-	out->mem_is_obj = !memcmp(&out->slots[TABLE_OBJ][OP_MALLOC].fn, &out->slots[TABLE_MEM][OP_MALLOC].fn, sizeof(uint64_t)) &&
+	out->mem_is_obj = out->slots[TABLE_OBJ][OP_MALLOC].fn == out->slots[TABLE_MEM][OP_MALLOC].fn &&
 			  out->slots[TABLE_OBJ][OP_FREE].fn == out->slots[TABLE_MEM][OP_FREE].fn;
 	for (t = 0; t < TABLE_CNT; t++) {
 		for (op = 0; op < OP_CNT; op++) {
