@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # make            build/pyleak-bpf        make STATIC=1   one static file, build/static/pyleak-bpf
 # make demo       see it find a leak      make check      install what is missing, build, test
-# make bench      what it costs           make V=1        show commands
+# make bench      what exact mode costs   make bench-budget   what budget mode costs; make bench-detect
+# make V=1        show commands
+# make check-interpreters                 on the Pythons of other Debian releases, downloaded once
 
 CC ?= gcc
 CLANG ?= clang
@@ -40,15 +42,15 @@ BPF_HDRS := $(wildcard bpf/*.h include/*.h vmlinux/*.h)
 
 all: $(O)/pyleak-bpf
 
-$(O)/pyleak.bpf.o: bpf/pyleak.bpf.c $(BPF_HDRS)
+$(O)/%.bpf.o: bpf/%.bpf.c $(BPF_HDRS)
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 $(WARN) -Ivmlinux -Iinclude -Ibpf \
 		$(if $(LIBBPF_DIR),-I$(LIBBPF_DIR)/include) -c $< -o $@
 
-$(O)/pyleak.skel.h: $(O)/pyleak.bpf.o
+$(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name pyleak > $@.tmp && mv $@.tmp $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
 
 # A layer sees the layers below it only: a wrong dependency does not build.
 define layer
@@ -58,7 +60,9 @@ $(O)/user/$(1)/%.o: user/$(1)/%.c Makefile
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(addprefix -I,$$(INC_$(1))) -MMD -MP -c $$< -o $$@
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer,$(l))))
-$(O)/user/probe/tracer.o: $(O)/pyleak.skel.h
+$(O)/user/probe/engine.o: $(O)/pyleak.skel.h
+$(O)/user/probe/watch.o: $(O)/watch.skel.h
+$(O)/user/probe/global_pid.o: $(O)/pids.skel.h
 
 $(O)/pyleak-bpf: $(OBJS)
 	$(call say,LINK,$@)
@@ -70,12 +74,21 @@ $(O)/tests/%: tests/unit/%.c $(filter-out %/cli/main.o,$(OBJS))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(INC_cli)) -MMD -MP -MF $@.d $^ $(LIBS) -lcmocka -o $@
 
+# with layouts of their own making
+$(O)/tests/python/live_spoilt: LIBS += -Wl,--wrap=py_layout__find_patch
+
+$(O)/tests/e2e/spoilt_tool: tests/e2e/spoilt_tool.c tests/unit/python/spoil.h $(OBJS)
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Iuser/python -Iinclude -MMD -MP -MF $@.d $(filter-out %.h,$^) $(LIBS) \
+		-Wl,--wrap=py_layout__find_patch -o $@
+
 $(O)/tests/bench/probes: tests/bench/probes.c $(filter-out %/cli/main.o,$(OBJS))
 	$(call say,BENCH,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(INC_cli)) $^ $(LIBS) -o $@
 
-units: $(UNITS) $(TOOLS) $(O)/tests/bench/probes
+units: $(UNITS) $(TOOLS) $(O)/tests/bench/probes $(O)/tests/e2e/spoilt_tool
 
 deps:
 	@tests/install-deps.sh
@@ -91,12 +104,27 @@ demo: deps
 check-rounds: all units
 	PYLEAK_PROBE_ROUNDS=10000 PYLEAK=$(O)/pyleak-bpf tests/e2e/run.sh tests/e2e/test_attach_rounds.py -k by_the_thousand
 
+# budget mode's numbers against the truth: on a quiet machine
+check-estimates: all
+	PYLEAK_ESTIMATES=1 PYLEAK_WORKERS=1 PYLEAK=$(O)/pyleak-bpf tests/e2e/run.sh tests/e2e/test_budget_estimates.py
+
+check-interpreters: deps
+	@$(MAKE) --no-print-directory all
+	@PYLEAK=$(O)/pyleak-bpf tests/check-interpreters.sh $(ARGS)
+
 bench: all $(O)/tests/bench/probes
 	@PYLEAK=$(O)/pyleak-bpf PYLEAK_BENCH_PROBES=$(O)/tests/bench/probes tests/bench/bench.sh
+
+bench-budget: all
+	@PYLEAK=$(O)/pyleak-bpf /usr/bin/python3 tests/bench/budget.py $(ARGS)
+
+# after how long budget mode has found each leak of the corpus; "healthy" as ARGS: whether it leaves the others alone, 20 minutes each
+bench-detect: all
+	@PYLEAK=$(O)/pyleak-bpf /usr/bin/python3 -B tests/bench/detect.py $(or $(ARGS),leaks --runs 3)
 
 clean:
 	rm -rf build
 
 -include $(OBJS:.o=.d) $(wildcard $(O)/tests/*/*.d)
-.PHONY: all units deps check check-rounds demo bench clean
+.PHONY: all units deps check check-estimates check-rounds check-interpreters demo bench bench-budget bench-detect clean
 .SECONDARY:

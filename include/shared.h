@@ -11,9 +11,12 @@
 #endif
 #include "walk_layout.h"
 
-#define MAX_PROCS 64       /* traced processes per tracer */
+#define MAX_PROCS 1024     /* traced processes at once */
 #define MAX_DEPTH 256      /* Python frames per stack, the bound of --depth */
-#define YOUNG_SLOTS 65536  /* direct-mapped places for recent blocks, per process; a power of two */
+#define YOUNG_SLOTS 65536  /* direct-mapped places for recent blocks of one process; a power of two */
+#define YOUNG_SLOTS_MANY 8192 /* the same when many processes are to be traced */
+#define YOUNG_SLOTS_BURST 4096 /* and these in bursts only */
+#define MAX_LENDING 16     /* forks of one process whose books are not copied yet */
 #define CODE_FILTER_BITS 16
 
 /*
@@ -27,14 +30,30 @@ typedef __u64 block_key;
 
 enum block_domain { DOMAIN_OBJ = 0, DOMAIN_RAW = 1 };
 
+/* A stack's id: the process slot above the number within the process. Number 0: none could be had. */
+#define STACK_BITS 22
+#define STACK_ID(slot, nr) ((__u32)(slot) << STACK_BITS | ((nr) & ((1U << STACK_BITS) - 1)))
+#define STACK_NR(id) ((id) & ((1U << STACK_BITS) - 1))
+#define STACK_SLOT(id) ((id) >> STACK_BITS)
+
 /* birth: monotonic clock in units of 2^24 ns (16.8 ms): 32 bits last for two years of uptime */
 #define BIRTH_SHIFT 24
-#define BLOCK_SIZE_BITS 56
+/* size_domain: size, number of forks before its allocation (modulo 2^16), enum block_domain, BLOCK_MOVED */
+#define BLOCK_SIZE_BITS 40
+#define BLOCK_FORK_BITS 16
+#define BLOCK_SIZE(sd) ((sd) & ((1ULL << BLOCK_SIZE_BITS) - 1))
+#define BLOCK_FORKS(sd) ((__u16)((sd) >> BLOCK_SIZE_BITS))
+#define BLOCK_DOMAIN(sd) ((sd) >> (BLOCK_SIZE_BITS + BLOCK_FORK_BITS) & 1)
+/* It was known first by a realloc: it is older than that. */
+#define BLOCK_MOVED (1ULL << 63)
+#define BLOCK_SIZE_DOMAIN(size, forks, domain)                                                           \
+	(BLOCK_SIZE(size) | (__u64)(__u16)(forks) << BLOCK_SIZE_BITS |                                   \
+	 (__u64)(domain) << (BLOCK_SIZE_BITS + BLOCK_FORK_BITS))
 
 struct block {
-	__u64 size_domain; /* size in the low 56 bits, enum block_domain above */
+	__u64 size_domain;
 	__u64 type;        /* address of its type object; 0: no object, or not known yet */
-	__u32 stack;       /* id; 0: none could be had */
+	__u32 stack;       /* STACK_ID */
 	__u32 site;        /* low 32 bits of the native address that called the allocator */
 	__u32 birth;
 	__u32 gc_epoch;    /* full collections that had ended when it was allocated */
@@ -63,7 +82,7 @@ struct raw_frame {
 	__u32 code_gen; /* how many code objects had been freed at this address before */
 };
 
-enum event_type { EVENT_STACK = 1, EVENT_FINALIZE = 2, EVENT_EXEC = 3, EVENT_CODE = 4 };
+enum event_type { EVENT_STACK = 1, EVENT_FINALIZE = 2, EVENT_EXEC = 3, EVENT_CODE = 4, EVENT_FORK = 5, EVENT_TABLES = 6, EVENT_GATE = 7 };
 
 /* Ring buffer records. */
 struct stack_event {
@@ -71,7 +90,7 @@ struct stack_event {
 	__u32 slot;
 	__u32 stack;
 	__u32 depth;
-	__u32 truncated; /* there were more frames than --depth */
+	__u32 truncated; /* there were more frames than --depth, or than could be followed */
 	__u32 pad;
 	struct raw_frame frames[]; /* innermost first; code 0: to be skipped */
 };
@@ -88,8 +107,9 @@ struct code_event {
 	__u32 type;
 	__u32 slot;
 	__u32 gen;
+	__u16 size[CODE_PARTS]; /* bytes copied, what lies behind may not have been mapped; 0: none could be read */
 	__u32 pad;
-	__u64 addr[CODE_PARTS]; /* 0: could not be read */
+	__u64 addr[CODE_PARTS];
 	__u8 head[CODE_HEAD_BYTES];
 	__u8 filename[CODE_FILENAME_BYTES];
 	__u8 name[CODE_NAME_BYTES];
@@ -106,6 +126,14 @@ struct plain_event {
 	__u32 slot;
 };
 
+/* A traced process forked; its child has a slot and is traced already, its books are still to be copied. */
+struct fork_event {
+	__u32 type;
+	__u32 slot;
+	__u32 child_slot;
+	__u32 child_tgid;
+};
+
 /*
  * One list of what can go wrong while counting: enum, JSON key, sentence. Each is counted where it happens and
  * shown to the user.
@@ -117,7 +145,10 @@ struct plain_event {
 	X(LOSS_RINGBUF, "stacks_ring_full", "stacks not sent in time: the ring buffer was full")         \
 	X(LOSS_PENDING, "calls_unmatched", "allocator calls whose return was not matched")               \
 	X(LOSS_FRAME_READ, "frames_unreadable", "stacks cut short: a frame could not be read")           \
-	X(LOSS_CODE_MAP_FULL, "codes_map_full", "code objects not watched: the code map is full")
+	X(LOSS_CODE_MAP_FULL, "codes_map_full", "code objects not watched: the code map is full")        \
+	X(LOSS_OTHER_GIL, "other_gils", "stacks not taken: which of several interpreters was running is not known") \
+	X(LOSS_FORK, "forks_missed", "forked children not traced: no room for more processes")           \
+	X(LOSS_INHERITED, "inherited_missed", "blocks of a parent that a forked child may have or not")
 
 enum loss {
 #define X(id, key, sentence) id,
@@ -126,12 +157,54 @@ enum loss {
 	LOSS_CNT
 };
 
-/* A call between its entry and its return. */
+/* The outermost allocator call of a thread, between its entry and its return. */
 struct pending {
 	__u64 tgid_tid; /* 0: none */
+	__u64 sp;       /* at the probe: where its return address is */
 	__u64 size;
+	__u64 opening;      /* proc_state.opening at its entry */
+	__u64 moves;        /* realloc of a block */
 	block_key old_key;  /* realloc: the block that was taken out, 0 if none was known */
 	struct block old;
+};
+
+/* A fork whose child still waits for a copy of the books. */
+struct lending {
+	__u32 child_slot; /* 0: none; a forked child never has slot 0 */
+	__u32 forks;      /* proc_state.forks after this fork: what is younger is not the child's */
+	__u64 users;      /* programs that may be copying a block of this one just now */
+};
+
+/* The word of malloc in an allocator table (user/probe/allocators.h), and what may stand there. */
+struct table_watch {
+	__u64 addr, fn, alias;
+};
+#define ALLOC_TABLES 3
+
+/*
+ * Budget mode (user/probe/gate.h): the probes are in place for a while, for a burst in which all is recorded, then for a tail in which only
+ * the end of what was recorded counts. Every hit has its price, and each phase a limit.
+ */
+enum gate_phase { GATE_SHUT, GATE_TAIL, GATE_BURST };
+#define EVENT_MOST_NS 200000 /* no program runs for longer: the processor was taken away, which is not our cost */
+#define GATE_GAP_NS 100000 /* between two events: longer ones were not spent on running */
+struct gate_state {
+	/* in, while shut */
+	__u32 entry_ns, return_ns; /* price of a hit, beside the time in the programs */
+	__u64 opening;             /* how many there were: a call that began in an earlier one will not be seen to return */
+	__u64 tail_ns;             /* what the tail may cost */
+	__u64 skip_ns;             /* what is in the limit for skip */
+	/* in, then changed by the programs when the limit is passed */
+	__u32 phase;
+	__u32 skip;                /* allocations not to be recorded, if the first one comes after a pause: see gate.c */
+	__u64 limit_ns;            /* of cost_ns in this phase */
+	/* out; what is not under the GIL may lose a little */
+	__u64 cost_ns, burst_cost_ns;
+	__u64 last_ns;             /* when the last event began */
+	__u64 burst_busy_ns, tail_busy_ns; /* time from one event's begin to the next one's, without long gaps */
+	__u64 burst_allocs, tail_frees;
+	__u64 started;             /* the first hit of this burst has come; user space sets it back */
+	__u64 pauses;              /* gaps between events in bursts that were longer than GATE_GAP_NS */
 };
 
 /* Written by user space before the probes are active, then by the programs; one per slot. */
@@ -143,13 +216,28 @@ struct proc_state {
 	__u64 gil_ptr_addr;      /* 3.12+ started by us: word that holds the gil pointer; used while the above is 0 */
 	__u64 gil_holder_off;
 	__u64 threads_head_addr;
+	__u64 text_start, text_end; /* 2.7: calls of libc from here count */
 	__u64 finalizing_addr;   /* word that is not 0 once the interpreter is being torn down; 0: not known */
+	struct table_watch tables[ALLOC_TABLES];
+	__u32 watch_tables; /* cleared when one was found changed: user space sets it again */
+	__u32 mixed;        /* a block may be freed by functions of another kind than the one that made it: shared by the tables, or replaced */
+	__u32 other_gils;   /* there may be sub-interpreters with a GIL of their own: objects are made and freed by several threads at once */
+	__u32 strays;       /* there may have been: objects of that time are where raw blocks are */
+	__u32 interps_made; /* how many of what was allocated may have become interpreters */
+	__u32 pad_gils;
+	__s64 tls_off;      /* where a thread has its current PyThreadState, from its FS base on; 0: not known (py_interp.tls_off) */
+	__u64 interp_bytes_min, interp_bytes_max; /* of what calloc is asked for when an interpreter is made (3.12+; else 0) */
 	/* GIL-protected working state */
 	__u64 birth_jiffies;
 	__u32 birth;
 	__u32 next_stack;
 	__u32 codes_freed;
-	struct pending malloc, calloc, realloc;
+	__u32 forks;
+	__u32 lending_cnt;      /* entries of lending[] that may be in use; user space sets it back to 0 */
+	struct lending lending[MAX_LENDING];
+	__u32 inheriting;       /* not all of the parent's books have been copied yet */
+	__u32 finalized;        /* the interpreter is being torn down: told here, as the ring buffer may be full then */
+	struct pending call;
 	/* out: under the GIL */
 	__s64 obj_bytes, obj_objects;
 	__u64 events;          /* probe hits of the object domains */
@@ -157,20 +245,26 @@ struct proc_state {
 	/* out: atomically */
 	__s64 raw_bytes, raw_objects;
 	__u64 raw_events;
+	__s64 inherited_bytes, inherited_objects;         /* of all domains; what the child frees is taken from the sums above */
+	__s64 inherited_obj_bytes, inherited_obj_objects;
 	/* collections */
 	__u32 gc_epoch; /* full collections ended */
 	__u32 gc_running_gen;
 	__u64 gc_start_ns;
+	__u64 gc_thread; /* that collects, as tgid_tid */
 	__u64 gc_cnt[3], gc_ns[3]; /* by generation */
 	__u64 gc_last_ns; /* of the last full collection */
+	struct gate_state gate;
 	__u64 loss[LOSS_CNT];
 };
 
 /* A register of the System V calling convention (or rax) at a probe. */
 enum arg_reg { ARG_SI, ARG_DX, ARG_DI, ARG_AX, ARG_CX };
 
-/* The functions probed: enum alloc_op of the raw domain, then of the object domains. */
-#define PROBED_FUNCTIONS 8
+/* The functions probed: enum alloc_op of the raw domain, then of the object domains, then of libc (2.7). */
+#define PROBED_FUNCTIONS 12
+/* Where each place has its arguments, as its cookie: enum arg_reg of the second and of the third. */
+#define PLACE_COOKIE(first, second) ((__u64)(first) | (__u64)(second) << 8)
 
 /*
  * A place where the interpreter looks into a free list (user/probe/recycle.h). The cookie says which list, in which register (offset in
@@ -182,10 +276,14 @@ enum recycle_kind { RECYCLE_DICT, RECYCLE_KEYS, RECYCLE_LIST, RECYCLE_TUPLE, REC
 /* Set before load; constant for the verifier. */
 struct tracer_config {
 	__u32 only_tgid;  /* the one traced process, slot 0; 0: look the slot up */
+	__u32 young_mask; /* young places of a process, minus 1 */
+	__u32 follow_forks;
+	__u32 budget; /* budget mode */
 	__u32 depth;
 	__u32 time_every; /* measure the run time of each such event; a power of two */
-	__u32 stop_at_finalize; /* `run`: SIGSTOP when the interpreter starts to tear down, so that the last report sees the heap */
+	__u32 stop_at_finalize; /* `run`: SIGSTOP when the interpreter starts to tear down, so that the last report sees the heap, and while probes move */
 	__u32 free_array_off[RECYCLE_LIST + 1]; /* of the kinds that are arrays, from the interpreter state */
+	__u32 place_cookies; /* each place has its PLACE_COOKIE; 0 (old kernels): the registers are those in arg_regs everywhere */
 	__u8 arg_regs[PROBED_FUNCTIONS][2]; /* enum arg_reg of the second and third argument */
 	/* where gc__start keeps the generation: a register's offset in struct pt_regs, and what to add before a 4-byte read */
 	__u32 gc_arg_reg_off;

@@ -21,10 +21,14 @@ typedef _Bool bool;
 #define true 1
 #define false 0
 
+enum { PROT_EXEC = 4 }; /* uapi/asm-generic/mman-common.h */
+
 /* uapi/linux/bpf.h: stable numbers */
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
+	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
@@ -36,8 +40,58 @@ struct thread_struct {
 	unsigned long fsbase;
 };
 
+struct mm_struct;
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+};
+
+struct pid_namespace;
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
+	struct mm_struct *mm;
+	struct signal_struct *signal;
 	struct thread_struct thread;
+	int pid, tgid;
+	struct pid *thread_pid;
+};
+
+struct bpf_iter__task {
+	struct task_struct *task;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+};
+
+struct bpf_raw_tracepoint_args {
+	__u64 args[0];
 };
 
 #pragma clang attribute pop

@@ -32,5 +32,7 @@ int units__parse_bytes(const char *s, uint64_t *bytes);
 int units__parse_seconds(const char *s, double *seconds);
 /* "1.2 MiB", "512 B", "-3.0 KiB": at most 11 characters. Returns OUT. */
 char *units__format_bytes(char out[16], double bytes);
+/* "45 s", "1 h 20 min", "3 d 4 h", "over a year", "never" for what is not finite: at most 12 characters. Returns OUT. */
+char *units__format_seconds(char out[32], double seconds);
 
 #endif

@@ -118,3 +118,31 @@ char *units__format_bytes(char out[16], double bytes)
 		snprintf(out, 16, "%s%.*f %s", value < 0.5 && !unit ? "" : sign, unit ? 1 : 0, value, units[unit]);
 	return out;
 }
+
+char *units__format_seconds(char out[32], double seconds)
+{
+	static const struct {
+		const char *unit, *part;
+		unsigned int size, part_size;
+		unsigned int below; /* in parts: from there on the next unit is used */
+	} steps[] = {
+		{"s", NULL, 1, 1, 120}, {"min", "s", 60, 1, 600}, {"min", NULL, 60, 60, 60}, {"h", "min", 3600, 60, 1440}, {"d", "h", 86400, 3600, 8760},
+	};
+	size_t i = 0;
+	unsigned int parts;
+
+	if (!isfinite(seconds) || seconds > 365 * 86400.0) {
+		snprintf(out, 32, isfinite(seconds) ? "over a year" : "never");
+		return out;
+	}
+	seconds = fmax(seconds, 0);
+	/* rounded first: 59.9 s are 60 s, 59.7 min are 1 h */
+	while (i < 4 && round(seconds / steps[i].part_size) >= steps[i].below)
+		i++;
+	parts = (unsigned int)round(seconds / steps[i].part_size) * steps[i].part_size;
+	if (steps[i].part && parts % steps[i].size)
+		snprintf(out, 32, "%u %s %u %s", parts / steps[i].size, steps[i].unit, parts % steps[i].size / steps[i].part_size, steps[i].part);
+	else
+		snprintf(out, 32, "%u %s", parts / steps[i].size, steps[i].unit);
+	return out;
+}

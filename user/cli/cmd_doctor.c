@@ -9,6 +9,7 @@
 #include "allocators.h"
 #include "commands.h"
 #include "gc_probe.h"
+#include "host.h"
 #include "options.h"
 #include "procfs.h"
 #include "python.h"
@@ -83,35 +84,47 @@ static void print_program(void *ctx, const char *name, uint32_t insns, uint32_t 
 	note(name, text);
 }
 
+static void check_namespaces(struct report *r)
+{
+	if (procfs__check_namespace())
+		bad(r, EXIT_UNSUPPORTED, "/proc", "shows another pid namespace than ours: mount our own (mount -t proc proc /proc), or run in the host's");
+	else if (procfs__in_initial_pid_namespace())
+		good("pid namespace", "the kernel's own: every process can be traced");
+	else
+		note("pid namespace", "a container's: only processes in it can be traced, by the pids they have here");
+}
+
 static void check_kernel(struct report *r)
 {
-	struct tracer_check check = { .ctx = r, .program = print_program };
+	struct engine_check check = { .ctx = r, .program = print_program };
+	bool multi = uprobe__have_multi() && calibrate__multi_sees_threads();
+	struct tracer_cost cost;
 	struct utsname u;
 	char text[256];
 	int err;
 
 	uname(&u);
 	good("kernel", u.release);
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		bad(r, EXIT_UNSUPPORTED, "type information", "/sys/kernel/btf/vmlinux is missing: the kernel needs CONFIG_DEBUG_INFO_BTF=y");
+	if (host__missing())
+		bad(r, EXIT_UNSUPPORTED, "type information", host__missing());
 	else
 		good("type information", "/sys/kernel/btf/vmlinux");
-	err = tracer__check(&check);
+	err = engine__check(multi, &check);
 	if (err) {
-		snprintf(text, sizeof(text), "%s: %s", strerror(-err),
+		snprintf(text, sizeof(text), "%s: %s", host__missing() ? "no type information" : strerror(-err),
 			 err == -EPERM || err == -EACCES ? "run as root, or with CAP_BPF and CAP_PERFMON" :
 							    "doctor -vv shows what the kernel says");
 		bad(r, EXIT_UNSUPPORTED, "BPF programs", text);
 		return;
 	}
 	good("BPF programs", "the kernel takes them");
-	good("probes", check.multi ? "all at once (multi-uprobe link)" : "one by one (before kernel 6.6): attach and detach take longer");
-	if (check.cost.emulated_ns <= 0) {
+	good("probes", multi ? "all at once (multi-uprobe link)" : "one by one (before kernel 6.6): attach and detach take longer");
+	if (calibrate__probes(multi, &cost)) {
 		note("cost of a probe", "could not be measured here: the overhead will not be known");
 		return;
 	}
 	snprintf(text, sizeof(text), "%.2f us; with its return %.2f us; where the kernel must single-step %.2f us",
-		 check.cost.emulated_ns / 1e3, check.cost.returned_ns / 1e3, check.cost.single_step_ns / 1e3);
+		 cost.emulated_ns / 1e3, cost.returned_ns / 1e3, cost.single_step_ns / 1e3);
 	good("cost of a probe", text);
 }
 
@@ -124,6 +137,7 @@ static void check_allocators(struct report *r, const struct py_interp *py, const
 
 	if (err) {
 		bad(r, EXIT_UNSUPPORTED, "allocator", *why ? why : strerror(-err));
+		allocators__close(&a);
 		return;
 	}
 	for (int i = 0; i < TABLE_CNT * OP_CNT; i++) {
@@ -135,6 +149,8 @@ static void check_allocators(struct report *r, const struct py_interp *py, const
 	}
 	if (!guards)
 		good("allocator", "not inlined: probes see every call");
+	else if (a.no_tables)
+		note("allocator", "inlined, and Python 2.7 has no tables to redirect: most objects will not be seen, only what comes from libc");
 	else if (a.blind)
 		note("allocator", o->read_only ? "inlined, and --read-only forbids to redirect its tables: most allocations will not be seen" :
 						 "inlined, and no equivalent entry was found: most allocations will not be seen");
@@ -143,6 +159,11 @@ static void check_allocators(struct report *r, const struct py_interp *py, const
 	snprintf(why, sizeof(why), "%zu inlined calls, %zu table words to redirect, %zu places that the kernel must single-step", guards,
 		 redirected, stepped);
 	note("probe places", why);
+	if (a.hooked)
+		note("allocator functions", "of an extension (PyMem_SetAllocator): probed there");
+	if (a.any_is_raw)
+		note("allocator functions", "the same for raw memory and for objects (PYTHONMALLOC=malloc?): each call is looked up by its thread");
+	allocators__close(&a);
 }
 
 static void check_recycling(const struct py_interp *py)
@@ -179,12 +200,15 @@ static void check_process(struct report *r, pid_t pid, const struct options *o)
 	snprintf(why, sizeof(why), "CPython %s, %s", py.version, py.shared ? "shared library" : "in the executable");
 	good("interpreter", why);
 	note("file", py.module_path);
-	if (py.subinterpreters)
-		note("sub-interpreters", "those with a GIL of their own (3.12 and later) are seen in part only");
+	if (py.other_gils)
+		note("sub-interpreters", "some have a GIL of their own: each allocation is looked up by its thread, which costs more");
 	check_allocators(r, &py, o);
 	check_recycling(&py);
 	gc_probe__find(&py, &probe);
-	line(probe.kind == GC_PROBE_NONE ? "note" : "ok", "garbage collector", gc[probe.kind]);
+	if (probe.kind == GC_PROBE_NONE && !py.gc_stats_addr)
+		note("garbage collector", "no symbol, no USDT, and no counts to read: collections are not known");
+	else
+		line(probe.kind == GC_PROBE_NONE ? "note" : "ok", "garbage collector", gc[probe.kind]);
 	py_interp__close(&py);
 }
 
@@ -193,6 +217,7 @@ int cmd_doctor(const struct options *o)
 	struct report r = { .verbose = o->verbose };
 
 	check_privileges(&r);
+	check_namespaces(&r);
 	check_kernel(&r);
 	for (size_t i = 0; i < o->pids_cnt; i++)
 		check_process(&r, o->pids[i], o);

@@ -3,18 +3,23 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "census_view.h"
 #include "commands.h"
+#include "libbpf_env.h"
 #include "log.h"
 #include "options.h"
 #include "snapshot.h"
 #include "text.h"
 
-static int print_schema(void)
+static int print_schema(const struct options *o)
 {
 	struct text text = {};
 	int err;
 
-	snapshot__json_schema(&text);
+	if (o->command == CMD_CENSUS)
+		census_view__json_schema(&text);
+	else
+		snapshot__json_schema(&text);
 	err = text.failed || fwrite(text.s, 1, text.len, stdout) != text.len || fflush(stdout);
 	text__free(&text);
 	return err ? EXIT_INCOMPLETE : EXIT_FINE;
@@ -37,6 +42,7 @@ int main(int argc, char **argv)
 	static int (*const commands[])(const struct options *) = {
 		[CMD_TRACE] = cmd_trace,
 		[CMD_RUN] = cmd_run,
+		[CMD_CENSUS] = cmd_census,
 		[CMD_DOCTOR] = cmd_doctor,
 	};
 	struct options o;
@@ -45,7 +51,8 @@ int main(int argc, char **argv)
 	fill_standard_fds();
 	options__parse(argc, argv, &o);
 	log__set_level(o.verbose > 1 ? LOG_DEBUG : o.verbose ? LOG_INFO : LOG_WARN);
-	code = o.json_schema ? print_schema() : commands[o.command](&o);
+	libbpf_env__set();
+	code = o.json_schema ? print_schema(&o) : commands[o.command](&o);
 	options__free(&o);
 	return code;
 }

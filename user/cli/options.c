@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <argp.h>
 #include <errno.h>
+#include <pwd.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,7 @@ error_t argp_err_exit_status = EXIT_USAGE;
 enum key {
 	KEY_MODE = 0x100,
 	KEY_BUDGET,
+	KEY_MAX_PAUSE,
 	KEY_DEPTH,
 	KEY_GROUP_BY,
 	KEY_MIN_AGE,
@@ -25,20 +28,40 @@ enum key {
 	KEY_JSON,
 	KEY_JSON_SCHEMA,
 	KEY_MAX_BLOCKS,
+	KEY_CHILDREN,
+	KEY_COMM,
+	KEY_USER,
+	KEY_CGROUP,
+	KEY_EVERY,
+	KEY_FLOOR,
+	KEY_FILTER,
 };
+
+/* Rows shown where nobody says how many. */
+enum { TOP_GROWERS = 10, TOP_TYPES = 30 };
 
 static const struct argp_option option_table[] = {
 	{ "pid", 'p', "PID[,PID...]", 0, "Trace these running processes", 1 },
+	{ "all", 'a', NULL, 0, "Trace every Python process of the host, present and future", 1 },
+	{ "children", KEY_CHILDREN, NULL, 0, "With -p: their children too, those there are and those to come", 1 },
+	{ "comm", KEY_COMM, "PATTERN", 0, "With -a: only processes whose name fits this shell pattern", 1 },
+	{ "user", KEY_USER, "USER", 0, "With -a: only processes of this user (name or number)", 1 },
+	{ "cgroup", KEY_CGROUP, "PATH", 0, "With -a: only processes in this cgroup and those below it", 1 },
 	{ "interval", 'i', "SEC", 0, "Time between reports (default 5)", 2 },
 	{ "duration", 'd', "SEC", 0, "Stop after this long (default: until stopped; Ctrl-C prints a last report)", 2 },
-	{ "top", 'n', "N", 0, "Growers shown (default 10)", 2 },
-	{ "mode", KEY_MODE, "exact", 0, "exact: every allocation. The only mode so far", 3 },
+	{ "top", 'n', "N", 0, "Growers shown (default 10); of census, types (default 30, with --json all)", 2 },
+	{ "every", KEY_EVERY, "SEC", 0, "census: read again and again, and show growth by type", 2 },
+	{ "floor", KEY_FLOOR, "N", 0, "census: leave out types with fewer objects", 4 },
+	{ "filter", KEY_FILTER, "REGEX", 0, "census: only types whose name this extended regular expression finds", 4 },
+	{ "mode", KEY_MODE, "budget|exact", 0, "budget: what tracing costs the target is bounded (default for -p and -a); exact: every allocation, many times slower (default for run)", 3 },
+	{ "budget", KEY_BUDGET, "PCT", 0, "The most CPU time of each target that tracing may cost it, on average (default 1)", 3 },
+	{ "max-pause", KEY_MAX_PAUSE, "TIME", 0, "The longest stretch in which a target may be slowed (default 10ms)", 3 },
 	{ "depth", KEY_DEPTH, "N", 0, "Python frames kept per stack, at most " STR(MAX_DEPTH) " (default 64)", 3 },
 	{ "max-blocks", KEY_MAX_BLOCKS, "N", 0, "Live blocks that can be held; more are counted as lost (default 2097152)", 3 },
-	{ "group-by", KEY_GROUP_BY, "WHAT", 0, "What one row is: stack, line, function, type, app (innermost frame of your own code), process (default stack)", 4 },
+	{ "group-by", KEY_GROUP_BY, "WHAT", 0, "What one row is: stack, line, function, type, app (innermost frame of your own code), process, container, binary (default stack)", 4 },
 	{ "min-age", KEY_MIN_AGE, "SEC", 0, "Leave out what is younger", 4 },
 	{ "read-only", KEY_READ_ONLY, NULL, 0, "Write nothing into the target's memory beyond the kernel's uprobes; sees little of interpreters that inline their allocator", 5 },
-	{ "json", KEY_JSON, NULL, 0, "One JSON object per interval on stdout, nothing else there", 6 },
+	{ "json", KEY_JSON, NULL, 0, "One JSON object per interval or reading on stdout, nothing else there", 6 },
 	{ "json-schema", KEY_JSON_SCHEMA, NULL, 0, "Print the schema of that object and exit", 6 },
 	{ "output", 'o', "FILE", 0, "run: write the report here instead of to stderr", 6 },
 	{ "verbose", 'v', NULL, 0, "Say more on stderr (repeatable); whole stacks in the table", 7 },
@@ -49,13 +72,15 @@ static const char doc[] =
 	"Find memory leaks in running Python processes from outside: which line, which type, how fast.\v"
 	"Commands:\n"
 	"  pyleak-bpf -p PID            trace a running process; print the top growers every interval\n"
+	"  pyleak-bpf -a                the same for every Python process of the host, present and future\n"
 	"  pyleak-bpf run -- CMD...     start CMD traced from the interpreter's first allocation\n"
+	"  pyleak-bpf census -p PID     heap by type, read from outside: no probe, no pause\n"
 	"  pyleak-bpf doctor [-p PID]   what works on this host, kernel and interpreter, and why not\n"
 	"\n"
 	"Sizes take KiB, MiB, GiB; times s, m, h. Exit status: 0 fine, 2 usage, 3 not supported here, 4 target gone or not "
 	"ours to trace, 5 result incomplete, 6 internal error; run passes CMD's own status on.";
 
-static const char args_doc[] = "[trace] -p PID[,PID...]\nrun [OPTION...] -- CMD...\ndoctor [-p PID]";
+static const char args_doc[] = "[trace] -p PID[,PID...]\n[trace] -a\nrun [OPTION...] -- CMD...\ncensus -p PID[,PID...]\ndoctor [-p PID]";
 
 static void parse_pids(struct argp_state *state, struct options *o, const char *arg)
 {
@@ -84,6 +109,21 @@ static void parse_pids(struct argp_state *state, struct options *o, const char *
 	free(copy);
 }
 
+static uid_t parse_user(struct argp_state *state, const char *arg)
+{
+	const struct passwd *pw = getpwnam(arg);
+	char *end;
+	unsigned long uid;
+
+	if (pw)
+		return pw->pw_uid;
+	errno = 0;
+	uid = strtoul(arg, &end, 10);
+	if (errno || end == arg || *end || *arg == '-' || uid > UINT32_MAX)
+		argp_error(state, "--user: there is no user '%s'", arg);
+	return uid;
+}
+
 static double parse_time(struct argp_state *state, const char *name, const char *arg, double min)
 {
 	double s;
@@ -91,6 +131,20 @@ static double parse_time(struct argp_state *state, const char *name, const char 
 	if (units__parse_seconds(arg, &s) || s < min || s > 366 * 86400.0)
 		argp_error(state, "--%s: '%s' is no time from %g s to a year (examples: 5, 500ms, 10m, 1h)", name, arg, min);
 	return s;
+}
+
+static double parse_percent(struct argp_state *state, const char *arg)
+{
+	char *end;
+	double v;
+
+	errno = 0;
+	v = strtod(arg, &end);
+	if (end != arg && *end == '%')
+		end++;
+	if (errno || end == arg || *end || !(v >= 0.01 && v <= 50))
+		argp_error(state, "--budget: '%s' is no percentage from 0.01 to 50", arg);
+	return v;
 }
 
 static uint32_t parse_number(struct argp_state *state, const char *name, const char *arg, unsigned long min, unsigned long max)
@@ -114,6 +168,52 @@ static uint32_t power_of_two(uint32_t n)
 	return p;
 }
 
+static const char *parse_regex(struct argp_state *state, const char *arg)
+{
+	char why[128];
+	regex_t regex;
+	int err = regcomp(&regex, arg, REG_EXTENDED | REG_NOSUB);
+
+	if (err) {
+		regerror(err, &regex, why, sizeof(why));
+		argp_error(state, "--filter: '%s' is no regular expression: %s", arg, why);
+	}
+	regfree(&regex);
+	return arg;
+}
+
+static void choose_top(struct options *o)
+{
+	if (o->top || (o->command == CMD_CENSUS && o->json))
+		return;
+	o->top = o->command == CMD_CENSUS ? TOP_TYPES : TOP_GROWERS;
+}
+
+static void check_census(struct argp_state *state, const struct options *o)
+{
+	if (o->command != CMD_CENSUS) {
+		if (o->every_s || o->floor || o->filter)
+			argp_error(state, "--every, --floor and --filter are for census");
+		return;
+	}
+	if (o->all || o->children)
+		argp_error(state, "census reads the processes that are named: -p PID");
+	if (!o->pids_cnt)
+		argp_error(state, "which process? census -p PID");
+	if (o->duration_s && !o->every_s)
+		argp_error(state, "--duration needs --every: one reading ends by itself");
+}
+
+static void choose_mode(struct argp_state *state, struct options *o)
+{
+	bool exact = o->mode ? !strcmp(o->mode, "exact") : o->command == CMD_RUN && !o->budget_pct;
+
+	if (exact && o->budget_pct)
+		argp_error(state, "--budget is for --mode budget: exact mode has no bound");
+	if (!exact && !o->budget_pct)
+		o->budget_pct = 1;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -121,6 +221,22 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'p':
 		parse_pids(state, o, arg);
+		break;
+	case 'a':
+		o->all = true;
+		break;
+	case KEY_COMM:
+		o->select.comm = arg;
+		break;
+	case KEY_USER:
+		o->select.by_uid = true;
+		o->select.uid = parse_user(state, arg);
+		break;
+	case KEY_CGROUP:
+		o->select.cgroup = arg;
+		break;
+	case KEY_CHILDREN:
+		o->children = true;
 		break;
 	case 'i':
 		o->interval_s = parse_time(state, "interval", arg, 0.1);
@@ -138,10 +254,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->verbose++;
 		break;
 	case KEY_MODE:
-		if (!strcmp(arg, "budget"))
-			argp_error(state, "--mode budget is not there yet; exact is what this version does");
-		if (strcmp(arg, "exact"))
-			argp_error(state, "--mode: '%s' is not a mode (exact)", arg);
+		if (strcmp(arg, "budget") && strcmp(arg, "exact"))
+			argp_error(state, "--mode: '%s' is not a mode (budget, exact)", arg);
+		o->mode = arg;
+		break;
+	case KEY_BUDGET:
+		o->budget_pct = parse_percent(state, arg);
+		break;
+	case KEY_MAX_PAUSE:
+		o->max_pause_s = parse_time(state, "max-pause", arg, 0.001);
+		if (o->max_pause_s > 10)
+			argp_error(state, "--max-pause: more than 10 s is no bound");
 		break;
 	case KEY_DEPTH:
 		o->depth = parse_number(state, "depth", arg, 1, MAX_DEPTH);
@@ -150,14 +273,23 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->max_blocks = power_of_two(parse_number(state, "max-blocks", arg, 1, 1UL << 28));
 		break;
 	case KEY_GROUP_BY:
-		if (growth_group__parse(arg, &o->group) || o->group == GROUP_CONTAINER)
-			argp_error(state, "--group-by: '%s' is none of stack, line, function, type, app, process", arg);
+		if (growth_group__parse(arg, &o->group))
+			argp_error(state, "--group-by: '%s' is none of stack, line, function, type, app, process, container, binary", arg);
 		break;
 	case KEY_MIN_AGE:
 		o->min_age_s = parse_time(state, "min-age", arg, 0);
 		break;
 	case KEY_READ_ONLY:
 		o->read_only = true;
+		break;
+	case KEY_EVERY:
+		o->every_s = parse_time(state, "every", arg, 0.1);
+		break;
+	case KEY_FLOOR:
+		o->floor = parse_number(state, "floor", arg, 0, UINT32_MAX);
+		break;
+	case KEY_FILTER:
+		o->filter = parse_regex(state, arg);
 		break;
 	case KEY_JSON:
 		o->json = true;
@@ -175,8 +307,19 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (o->json_schema)
 			break;
-		if (o->command == CMD_TRACE && !o->pids_cnt)
-			argp_error(state, "which process? -p PID, or: run -- CMD...");
+		choose_mode(state, o);
+		choose_top(o);
+		check_census(state, o);
+		if (o->command == CMD_TRACE && !o->pids_cnt && !o->all)
+			argp_error(state, "which process? -p PID, -a for all, or: run -- CMD...");
+		if (o->all && o->pids_cnt)
+			argp_error(state, "-a is all processes: -p does not go with it");
+		if ((o->select.comm || o->select.cgroup || o->select.by_uid) && !o->all)
+			argp_error(state, "--comm, --user and --cgroup choose among all processes: they go with -a");
+		if (o->children && !o->pids_cnt)
+			argp_error(state, "--children needs -p PID");
+		if (o->command == CMD_RUN && o->all)
+			argp_error(state, "run traces its own command: -a does not go with it");
 		if (o->command == CMD_RUN && !o->argv)
 			argp_error(state, "run what? run -- CMD...");
 		if (o->command == CMD_RUN && o->pids_cnt)
@@ -191,7 +334,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct {
 	const char *name;
 	enum command command;
-} commands[] = { { "trace", CMD_TRACE }, { "run", CMD_RUN }, { "doctor", CMD_DOCTOR } };
+} commands[] = { { "trace", CMD_TRACE }, { "run", CMD_RUN }, { "census", CMD_CENSUS }, { "doctor", CMD_DOCTOR } };
 
 void options__parse(int argc, char **argv, struct options *o)
 {
@@ -200,9 +343,9 @@ void options__parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){
 		.interval_s = 5,
-		.top = 10,
 		.depth = 64,
 		.max_blocks = 1 << 21,
+		.max_pause_s = 0.01,
 	};
 	if (argc > 1 && argv[1][0] != '-') {
 		size_t i, cnt = sizeof(commands) / sizeof(commands[0]);
@@ -210,7 +353,7 @@ void options__parse(int argc, char **argv, struct options *o)
 		for (i = 0; i < cnt && strcmp(argv[1], commands[i].name); i++)
 			;
 		if (i == cnt) {
-			log_error("'%s' is not a command of this version (trace, run, doctor); see pyleak-bpf --help", argv[1]);
+			log_error("'%s' is not a command of this version (trace, run, census, doctor); see pyleak-bpf --help", argv[1]);
 			exit(EXIT_USAGE);
 		}
 		o->command = commands[i].command;
@@ -221,6 +364,11 @@ void options__parse(int argc, char **argv, struct options *o)
 	/* In order: what follows CMD is CMD's. */
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, o))
 		exit(EXIT_USAGE);
+}
+
+bool options__follow(const struct options *o)
+{
+	return o->all || o->children || o->command == CMD_RUN;
 }
 
 void options__free(struct options *o)

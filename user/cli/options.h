@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "growth.h"
+#include "proc_select.h"
 #include "shared.h"
 
 enum exit_code {
@@ -20,7 +21,7 @@ enum exit_code {
 	EXIT_INTERNAL = 6,
 };
 
-enum command { CMD_TRACE, CMD_RUN, CMD_DOCTOR };
+enum command { CMD_TRACE, CMD_RUN, CMD_CENSUS, CMD_DOCTOR };
 
 struct options {
 	enum command command;
@@ -28,16 +29,25 @@ struct options {
 	size_t pids_cnt;
 	char **argv; /* run: CMD and its arguments, borrowed */
 	double interval_s, duration_s; /* duration 0: until stopped */
-	uint32_t top, depth, max_blocks;
+	const char *mode;
+	double budget_pct, max_pause_s; /* budget_pct 0: exact mode */
+	uint32_t top, depth, max_blocks; /* top 0: all */
 	double min_age_s;
 	enum growth_group group;
+	bool all, children;
+	struct selector select; /* with all */
 	bool read_only, json, json_schema;
 	const char *output; /* run: where the report goes, NULL: stderr */
 	int verbose;
+	double every_s;      /* census: between two readings, 0: one is enough */
+	uint32_t floor;      /* census: types with fewer objects are left out */
+	const char *filter;  /* census: a valid extended regular expression, NULL: all types */
 };
 
 /* 0, or exits with EXIT_USAGE after saying why (or with EXIT_FINE after --help, --version). */
 void options__parse(int argc, char **argv, struct options *out);
+/* Are processes traced that are not known yet? Then the probes are active in all that run the same binary. */
+bool options__follow(const struct options *o);
 void options__free(struct options *o);
 
 #endif

@@ -13,6 +13,8 @@
 #include "stacks.h"
 #include "tracer.h"
 
+enum { POSITIONS_MAX = 512 }; /* looked at */
+
 /* Of the newest code object at an address: events come in order, so nothing asks for an older one. */
 struct code_names {
 	uint32_t gen;
@@ -33,18 +35,25 @@ struct resolver {
 	struct intern *strings;
 	struct stacks *stacks;
 	struct map codes;  /* address -> struct code_names */
-	struct map ids;    /* u32 -> u32 */
+	struct map ids;    /* STACK_NR -> id of the model */
 	struct map types;  /* u64 -> struct type_name */
 	uint32_t reading;
+	uint32_t unknown_stack; /* one frame without names */
+	/* Frames that stand where a frame can stand, and those that do not: the walk's own witnesses. */
+	uint32_t positions_right, positions_wrong;
+	bool has_stacks;
 	bool alive;
 };
 
 struct resolver *resolver__new(const struct py_interp *py, const struct tracer *t, struct intern *strings, struct stacks *stacks)
 {
 	struct resolver *r = calloc(1, sizeof(*r));
+	const struct frame nameless = { .file = 0 };
 
-	if (!r)
+	if (!r || stacks__id(stacks, &nameless, 1, &r->unknown_stack)) {
+		free(r);
 		return NULL;
+	}
 	r->py = py;
 	r->tracer = t;
 	r->strings = strings;
@@ -82,22 +91,19 @@ static uint32_t string_id(struct resolver *r, const char *s)
 static int read_captured(const struct remote *from, uint64_t addr, void *out, size_t size)
 {
 	const struct code_event *ev = from->image;
-	const struct {
-		const void *bytes;
-		size_t size;
-	} parts[CODE_PARTS] = {
-		[CODE_HEAD] = { ev->head, sizeof(ev->head) },
-		[CODE_FILENAME] = { ev->filename, sizeof(ev->filename) },
-		[CODE_NAME] = { ev->name, sizeof(ev->name) },
-		[CODE_LINE_TABLE] = { ev->line_table, sizeof(ev->line_table) },
+	const void *parts[CODE_PARTS] = {
+		[CODE_HEAD] = ev->head,
+		[CODE_FILENAME] = ev->filename,
+		[CODE_NAME] = ev->name,
+		[CODE_LINE_TABLE] = ev->line_table,
 	};
 
 	for (int i = 0; i < CODE_PARTS; i++) {
 		uint64_t off = addr - ev->addr[i];
 
-		if (!ev->addr[i] || addr < ev->addr[i] || off > parts[i].size || size > parts[i].size - off)
+		if (addr < ev->addr[i] || off > ev->size[i] || size > ev->size[i] - off)
 			continue;
-		memcpy(out, (const char *)parts[i].bytes + off, size);
+		memcpy(out, (const char *)parts[i] + off, size);
 		return 0;
 	}
 	return -EFAULT;
@@ -158,10 +164,32 @@ static const struct code_names *names_of(struct resolver *r, const struct raw_fr
 	return n;
 }
 
+/* False: the line would be that of another place, or of none. */
+static bool check_position(struct resolver *r, const struct code_names *n, const struct raw_frame *f, bool outer)
+{
+	uint32_t gen;
+	int right;
+
+	if (n->code.bytecode && r->positions_right + r->positions_wrong >= POSITIONS_MAX)
+		return true;
+	right = py_code__position(r->py, &n->code, f->lasti, outer);
+	if (n->code.bytecode && (tracer__code_gen(r->tracer, f->code, &gen) || gen != f->code_gen))
+		return true; /* freed: what was read is something else */
+	r->positions_right += right == 1;
+	r->positions_wrong += right == 0;
+	return n->code.bytecode || right == 1;
+}
+
+/* As long as no frame was found where a frame can be, nobody knows whether there was none. */
+static bool walks_are_right(const struct resolver *r)
+{
+	return r->py->names.codes == NAMES_TRUE && r->positions_right > r->positions_wrong;
+}
+
 void resolver__add_stack(struct resolver *r, const struct stack_event *ev)
 {
 	struct frame frames[MAX_DEPTH];
-	uint32_t cnt = ev->depth < MAX_DEPTH ? ev->depth : MAX_DEPTH, depth = 0, *id;
+	uint32_t cnt = ev->depth < MAX_DEPTH ? ev->depth : MAX_DEPTH, depth = 0, nr, *id;
 
 	for (uint32_t i = 0; i < cnt; i++) {
 		const struct code_names *n;
@@ -171,24 +199,57 @@ void resolver__add_stack(struct resolver *r, const struct stack_event *ev)
 		n = names_of(r, &ev->frames[i]);
 		if (n && !n->stale && ev->frames[i].lasti < n->code.first_traceable)
 			continue; /* being set up: as _PyFrame_IsIncomplete has it, traceback does not show it either */
-		frames[depth] = (struct frame){ .stale = 1 };
+		frames[depth] = (struct frame){ .flags = r->py->names.codes == NAMES_FALSE ? 0 : FRAME_STALE };
 		if (n && !n->stale)
 			frames[depth] = (struct frame){ .file = n->file, .function = n->function,
-						    .line = py_code__line(&n->code, ev->frames[i].lasti) };
+						    .line = check_position(r, n, &ev->frames[i], depth > 0) ?
+							    py_code__line(&n->code, ev->frames[i].lasti) : 0 };
 		depth++;
 	}
 	if (!depth)
 		frames[depth++] = (struct frame){ .function = string_id(r, "<no Python frame>") };
-	id = map__put(&r->ids, &ev->stack, NULL);
+	if (ev->truncated)
+		frames[depth - 1].flags |= FRAME_CUT;
+	r->has_stacks = true;
+	nr = STACK_NR(ev->stack);
+	id = map__put(&r->ids, &nr, NULL);
 	if (id)
 		stacks__id(r->stacks, frames, depth, id);
 }
 
+bool resolver__doubts_stacks(const struct resolver *r)
+{
+	return r->has_stacks && !walks_are_right(r);
+}
+
 uint32_t resolver__stack(const struct resolver *r, uint32_t bpf_stack)
 {
-	const uint32_t *id = map__get(&r->ids, &bpf_stack);
+	const uint32_t nr = STACK_NR(bpf_stack), *id = map__get(&r->ids, &nr);
 
+	if (!walks_are_right(r))
+		return r->unknown_stack;
 	return id ? *id : 0;
+}
+
+void resolver__inherit(struct resolver *r, const struct resolver *parent)
+{
+	const void *key;
+	void *value;
+
+	for (size_t i = 0; map__next(&parent->ids, &i, &key, &value);) {
+		uint32_t *id = map__put(&r->ids, key, NULL);
+
+		if (id)
+			*id = *(uint32_t *)value;
+	}
+	r->positions_right = parent->positions_right;
+	r->positions_wrong = parent->positions_wrong;
+	for (size_t i = 0; map__next(&parent->types, &i, &key, &value);) {
+		struct type_name *t = map__put(&r->types, key, NULL);
+
+		if (t)
+			*t = *(struct type_name *)value;
+	}
 }
 
 void resolver__begin(struct resolver *r, bool alive)
@@ -206,8 +267,8 @@ uint32_t resolver__type(struct resolver *r, uint64_t type, bool *is_buffer)
 	int err;
 
 	*is_buffer = type < USE_CNT;
-	if (type == TYPE_UNREADABLE)
-		return 0; /* unknown */
+	if (type == TYPE_UNREADABLE || r->py->names.types != NAMES_TRUE)
+		return 0; /* unknown; so is what is no object, where objects may not be recognised */
 	if (*is_buffer)
 		return string_id(r, block_use__name(type));
 	t = map__put(&r->types, &type, &existed);

@@ -14,6 +14,8 @@ void session__free(struct session *s);
 
 /* Opens and attaches a process; EARLY: its interpreter has not started yet. An enum exit_code; what is wrong was said. */
 int session__add(struct session *s, pid_t pid, bool early);
+/* From now on finds what -a or --children ask for. An enum exit_code. */
+int session__discover(struct session *s);
 /*
  * Starts a command; every Python that it turns into or starts (up to the first one on each branch) is traced from before its first
  * instruction. ARGV is borrowed.

@@ -11,6 +11,7 @@
 #include "stacks.h"
 
 /* Ticks without anything outstanding after which a row and its history are forgotten. */
+#define MIN_GAIN_BYTES 512 /* less may be the interpreter itself: warming, until it is more */
 #define PAUSE_OBJECTS 64
 #define PAUSE_SHARE 0.1 /* of the mean gain of an interval */
 #define FORGET_TICKS 128
@@ -107,6 +108,8 @@ static struct row_key growth__key(const struct growth *g, const struct sample *s
 		return key;
 	case GROUP_CONTAINER:
 		return (struct row_key){.a = s->container};
+	case GROUP_BINARY:
+		return (struct row_key){.a = s->binary};
 	case GROUP_APP:
 		at = stacks__app_frame(g->opts.stacks, s->stack);
 		break;
@@ -196,6 +199,15 @@ static bool growth__paused(const struct growth *g, const struct row *row)
 	       (double)(row->now.bytes - row->interval_bytes) < PAUSE_SHARE * row->gain / intervals;
 }
 
+/* Dead objects in a free list that fills with what this line made first look like a leak, until they are more than it holds. */
+static bool growth__may_be_recycled(const struct growth *g, const struct row *row)
+{
+	bool has_place = g->opts.group == GROUP_STACK || g->opts.group == GROUP_LINE || g->opts.group == GROUP_FUNCTION ||
+			 g->opts.group == GROUP_APP;
+
+	return has_place && row->now.recyclable && row->now.objects <= row->now.recyclable;
+}
+
 static void growth__judge(const struct growth *g, struct row *row)
 {
 	struct evidence e = {
@@ -209,7 +221,9 @@ static void growth__judge(const struct growth *g, struct row *row)
 	row->judged_tick = g->tick;
 	row->verdict = verdict__of(&e);
 	row->gain = points__gain(row->points, row->points_cnt);
-	if (row->verdict == VERDICT_GROWING && growth__paused(g, row))
+	if (row->verdict == VERDICT_GROWING && growth__may_be_recycled(g, row))
+		row->verdict = VERDICT_UNKNOWN;
+	if (row->verdict == VERDICT_GROWING && (row->gain < MIN_GAIN_BYTES || growth__paused(g, row)))
 		row->verdict = VERDICT_WARMING;
 }
 
@@ -292,7 +306,7 @@ void growth__totals(struct growth *g, struct growth_totals *out)
 
 static const char *const group_names[GROUP_CNT] = {
 	[GROUP_STACK] = "stack", [GROUP_LINE] = "line",       [GROUP_FUNCTION] = "function",   [GROUP_TYPE] = "type",
-	[GROUP_APP] = "app",     [GROUP_PROCESS] = "process", [GROUP_CONTAINER] = "container",
+	[GROUP_APP] = "app",     [GROUP_PROCESS] = "process", [GROUP_CONTAINER] = "container", [GROUP_BINARY] = "binary",
 };
 
 const char *growth_group__name(enum growth_group group)

@@ -29,6 +29,7 @@ enum growth_group {
 	GROUP_APP,       /* process and the line of the innermost frame of the user's own code */
 	GROUP_PROCESS,
 	GROUP_CONTAINER, /* container, see sample.container */
+	GROUP_BINARY,    /* sample.binary */
 	GROUP_CNT
 };
 const char *growth_group__name(enum growth_group group); /* "stack": as on the command line */
@@ -43,6 +44,7 @@ struct growth_opts {
 struct sample {
 	uint32_t proc;      /* any number that names one incarnation of a process */
 	uint32_t container; /* any number; 0: none */
+	uint32_t binary;    /* any number for what it runs */
 	uint32_t stack;     /* stacks__id() */
 	uint32_t type;      /* intern__id() of the type's name */
 	int64_t bytes, objects;
@@ -50,6 +52,7 @@ struct sample {
 	uint64_t oldest_ns;  /* birth of the oldest block, on the clock of growth__begin(); 0: unknown */
 	uint32_t survived_full_gcs; /* the most that any of the blocks has survived */
 	int64_t survivors;          /* objects that survived a full collection or long enough to count, the caller decides */
+	int64_t recycled_max;       /* as many of the objects may be dead, and in a free list of the interpreter's */
 	bool type_is_buffer;        /* "dict keys", "list items": memory that is no object */
 };
 

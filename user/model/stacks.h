@@ -10,11 +10,14 @@
 struct intern;
 struct stacks;
 
+#define FRAME_STALE 1 /* the code object was gone or replaced when its names were read */
+#define FRAME_CUT 2   /* it had callers: beyond --depth, or not to be followed */
+
 struct frame {
 	uint32_t file;     /* ids of the intern table; 0: unknown */
 	uint32_t line;     /* 0: unknown */
 	uint32_t function;
-	uint32_t stale;    /* 1: the code object was gone or replaced when its names were read */
+	uint32_t flags;    /* of FRAME_* */
 };
 
 /* STRINGS is borrowed: it holds the files and functions, and must live longer. NULL: out of memory. */

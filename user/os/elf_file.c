@@ -21,6 +21,9 @@ struct symbols {
 };
 
 struct elf_file {
+	unsigned int refs;
+	dev_t dev;
+	ino_t ino;
 	unsigned char *image;
 	size_t size;
 	Elf *elf;
@@ -46,13 +49,19 @@ static int map_file(struct elf_file *f, const char *path)
 		err = -ENOEXEC;
 		goto out;
 	}
-	image = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	/*
+	 * Shared, as only private mappings get the breakpoints of uprobes that are set for every process (kernel/events/uprobes.c,
+	 * valid_vma): those of another tool, or our own, would be taken for the file's bytes.
+	 */
+	image = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (image == MAP_FAILED) {
 		err = -errno;
 		goto out;
 	}
 	f->image = image;
 	f->size = st.st_size;
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
 out:
 	close(fd);
 	return err;
@@ -164,19 +173,25 @@ out:
 	return err;
 }
 
+struct elf_file *elf_file__ref(struct elf_file *f)
+{
+	f->refs++;
+	return f;
+}
+
+bool elf_file__same(const struct elf_file *a, const struct elf_file *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
 void elf_file__close(struct elf_file *f)
 {
-	if (!f)
+	if (!f || f->refs--)
 		return;
 	elf_end(f->elf);
 	if (f->image)
 		munmap(f->image, f->size);
 	free(f);
-}
-
-void elf_file__trim(const struct elf_file *f)
-{
-	madvise(f->image, f->size, MADV_DONTNEED);
 }
 
 static bool name_is(const struct symbols *t, uint32_t name_off, const char *name, size_t len)
@@ -216,6 +231,38 @@ int elf_file__symbol(const struct elf_file *f, const char *name, struct elf_sym 
 	return find_symbol(&f->dynsym, name, out);
 }
 
+static bool imports(const struct elf_file *f, const Elf64_Rela *rela, const char *name, size_t len)
+{
+	uint32_t type = ELF64_R_TYPE(rela->r_info), sym = ELF64_R_SYM(rela->r_info);
+
+	return (type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT) && sym < f->dynsym.cnt &&
+	       name_is(&f->dynsym, f->dynsym.syms[sym].st_name, name, len);
+}
+
+int elf_file__import(const struct elf_file *f, const char *name, uint64_t *slot_addr)
+{
+	size_t len = strlen(name);
+	Elf_Scn *scn = NULL;
+	GElf_Shdr sh;
+
+	while ((scn = elf_nextscn(f->elf, scn))) {
+		const Elf64_Rela *rela;
+
+		if (!gelf_getshdr(scn, &sh) || sh.sh_type != SHT_RELA || !(sh.sh_flags & SHF_ALLOC))
+			continue;
+		rela = section_bytes(f, &sh);
+		if (!rela || (uintptr_t)rela % _Alignof(Elf64_Rela))
+			continue;
+		for (size_t i = 0; i < sh.sh_size / sizeof(*rela); i++) {
+			if (!imports(f, &rela[i], name, len))
+				continue;
+			*slot_addr = rela[i].r_offset;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 static const char *function_at(const struct symbols *t, uint64_t addr)
 {
 	for (size_t i = 0; i < t->cnt; i++) {
@@ -242,17 +289,38 @@ size_t elf_file__segments(const struct elf_file *f, const struct elf_segment **o
 	return f->segment_cnt;
 }
 
-int elf_file__addr_to_off(const struct elf_file *f, uint64_t addr, uint64_t *off)
+const struct elf_segment *elf_file__segment_at(const struct elf_file *f, uint64_t addr)
 {
+	for (size_t i = 0; i < f->segment_cnt; i++)
+		if (addr >= f->segments[i].addr && addr - f->segments[i].addr < f->segments[i].file_size)
+			return &f->segments[i];
+	return NULL;
+}
+
+int elf_file__bias(const struct elf_file *f, uint64_t start, uint64_t file_off, uint64_t *bias)
+{
+	const uint64_t page = 4096;
+
 	for (size_t i = 0; i < f->segment_cnt; i++) {
 		const struct elf_segment *s = &f->segments[i];
 
-		if (addr < s->addr || addr - s->addr >= s->file_size)
+		/* Whole pages are mapped: the first may begin before the segment. */
+		if (!s->x || file_off < (s->file_off & -page) || file_off >= s->file_off + s->file_size)
 			continue;
-		*off = s->file_off + (addr - s->addr);
+		*bias = start - file_off + s->file_off - s->addr;
 		return 0;
 	}
-	return -ERANGE;
+	return -ENOEXEC;
+}
+
+int elf_file__addr_to_off(const struct elf_file *f, uint64_t addr, uint64_t *off)
+{
+	const struct elf_segment *s = elf_file__segment_at(f, addr);
+
+	if (!s)
+		return -ERANGE;
+	*off = s->file_off + (addr - s->addr);
+	return 0;
 }
 
 int elf_file__off_to_addr(const struct elf_file *f, uint64_t off, uint64_t *addr)
@@ -270,14 +338,9 @@ int elf_file__off_to_addr(const struct elf_file *f, uint64_t off, uint64_t *addr
 
 const void *elf_file__bytes(const struct elf_file *f, uint64_t addr, size_t size)
 {
-	for (size_t i = 0; i < f->segment_cnt; i++) {
-		const struct elf_segment *s = &f->segments[i];
+	const struct elf_segment *s = elf_file__segment_at(f, addr);
 
-		if (addr < s->addr || addr - s->addr > s->file_size || size > s->file_size - (addr - s->addr))
-			continue;
-		return f->image + s->file_off + (addr - s->addr);
-	}
-	return NULL;
+	return s && size <= s->file_size - (addr - s->addr) ? f->image + s->file_off + (addr - s->addr) : NULL;
 }
 
 static bool dynamic_needs(const struct elf_file *f, const GElf_Shdr *sh, const char *prefix)

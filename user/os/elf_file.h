@@ -11,9 +11,11 @@ struct elf_file; /* opaque */
 
 /* -ENOEXEC: no ELF of this machine; other -errno from open. */
 int elf_file__open(const char *path, struct elf_file **out);
+/* One more owner: closed when all have closed it. */
+struct elf_file *elf_file__ref(struct elf_file *f);
 void elf_file__close(struct elf_file *f);
-/* Gives back the memory that reading has made resident; it comes back when it is needed. */
-void elf_file__trim(const struct elf_file *f);
+/* By device and inode. */
+bool elf_file__same(const struct elf_file *a, const struct elf_file *b);
 
 struct elf_sym {
 	uint64_t addr; /* virtual address in the file's own numbering */
@@ -21,6 +23,9 @@ struct elf_sym {
 };
 /* .symtab first, then .dynsym. Versioned names match without their version. -ENOENT. */
 int elf_file__symbol(const struct elf_file *f, const char *name, struct elf_sym *out);
+
+/* Virtual address of a word that the dynamic linker fills with the address of the imported NAME (a GOT entry). -ENOENT. */
+int elf_file__import(const struct elf_file *f, const char *name, uint64_t *slot_addr);
 
 /* The name of the function that ADDR is in, from either table; points into the mapping. NULL: none. */
 const char *elf_file__function_at(const struct elf_file *f, uint64_t addr);
@@ -30,6 +35,13 @@ struct elf_segment {
 	bool r, w, x;
 };
 size_t elf_file__segments(const struct elf_file *f, const struct elf_segment **out); /* PT_LOAD only */
+/* The one whose file part a virtual address is in; NULL: none. */
+const struct elf_segment *elf_file__segment_at(const struct elf_file *f, uint64_t addr);
+/*
+ * What the loader added to the file's virtual addresses, told by an executable mapping of it: at START, from FILE_OFF on. -ENOEXEC: no
+ * executable segment is mapped like that.
+ */
+int elf_file__bias(const struct elf_file *f, uint64_t start, uint64_t file_off, uint64_t *bias);
 /* Virtual address <-> file offset; -ERANGE when outside any PT_LOAD's file part. */
 int elf_file__addr_to_off(const struct elf_file *f, uint64_t addr, uint64_t *off);
 int elf_file__off_to_addr(const struct elf_file *f, uint64_t off, uint64_t *addr);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "procfs.h"
 
+#include "overlay.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,11 +12,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define MAPS_MAX_BYTES (64u << 20)
-#define OVERLAYFS_MAGIC 0x794c7630
+
+enum {
+	THREADS_MAX = 4096, /* whose run times are added up */
+	GUARD_MAX_BYTES = 1 << 16,
+};
 
 static const char deleted_suffix[] = " (deleted)";
 
@@ -198,6 +204,16 @@ const struct proc_map *proc_maps__find(const struct proc_maps *m, uint64_t addr)
 	return NULL;
 }
 
+int proc_maps__file_off(const struct proc_maps *m, uint64_t addr, uint64_t *off)
+{
+	const struct proc_map *map = proc_maps__find(m, addr);
+
+	if (!map)
+		return -ENOENT;
+	*off = addr - map->start + map->file_off;
+	return 0;
+}
+
 /* comm may hold blanks and parentheses: it ends at the last one. */
 static int parse_stat(char *text, struct proc_status *out)
 {
@@ -209,8 +225,8 @@ static int parse_stat(char *text, struct proc_status *out)
 		return -EINVAL;
 	*end = '\0';
 	snprintf(out->comm, sizeof(out->comm), "%s", comm + 1);
-	if (sscanf(end + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %ld %*d %llu",
-		   &out->state, &utime, &stime, &threads, &start) != 5)
+	if (sscanf(end + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %ld %*d %llu",
+		   &out->state, &out->ppid, &utime, &stime, &threads, &start) != 6)
 		return -EINVAL;
 	out->cpu_ns = (utime + stime) * tick_ns;
 	out->start_ticks = start;
@@ -240,6 +256,7 @@ static void parse_status(const char *text, pid_t pid, struct proc_status *out)
 	out->uid = at ? strtoul(at, NULL, 10) : 0;
 	out->rss_bytes = parse_kib(text, "\nVmRSS:");
 	out->peak_rss_bytes = parse_kib(text, "\nVmHWM:");
+	out->swap_bytes = parse_kib(text, "\nVmSwap:");
 	out->ns_pid = pid;
 	/* One number per namespace, from ours to the innermost. */
 	at = find_field(text, "\nNSpid:");
@@ -306,13 +323,52 @@ int procfs__exe(pid_t pid, char *out, size_t out_size)
 	return 0;
 }
 
+ssize_t procfs__cgroup(pid_t pid, char *out, size_t out_size)
+{
+	return out_size ? read_small(pid, "cgroup", out, out_size) : -EINVAL;
+}
+
+int procfs__mountinfo(pid_t pid, char **out)
+{
+	return read_all(pid, "mountinfo", out);
+}
+
+bool procfs__in_initial_pid_namespace(void)
+{
+	struct stat st;
+
+	/* include/linux/proc_ns.h, PROC_PID_INIT_INO: the same since 3.8 */
+	return !stat("/proc/self/ns/pid", &st) && st.st_ino == 0xeffffffcu;
+}
+
+int procfs__check_namespace(void)
+{
+	char self[32] = "", text[8192];
+	const char *at;
+	char *end;
+	ssize_t len;
+
+	if (access("/proc/version", F_OK))
+		return -ENOENT;
+	/* Of a namespace that we are not in at all there is no self. */
+	if (readlink("/proc/self", self, sizeof(self) - 1) <= 0 || atoi(self) != getpid())
+		return -EXDEV;
+	len = read_small(getpid(), "status", text, sizeof(text));
+	at = len > 0 ? find_field(text, "\nNSpid:") : NULL;
+	/* From the namespace of this /proc to ours: more than one number is an ancestor's /proc (kernels before 4.1 do not say). */
+	if (!at)
+		return 0;
+	strtol(at, &end, 10);
+	end += strspn(end, " \t");
+	return *end == '\n' || !*end ? 0 : -EXDEV;
+}
+
 /*
  * maps shows the inode of the file below an overlay, stat() the overlay's own (until 6.8): there only the inode number
  * can be compared, and not always that.
  */
 static bool is_file_of(const char *path, const struct proc_map *map, bool exact)
 {
-	struct statfs fs;
 	struct stat st;
 
 	if (stat(path, &st) || !S_ISREG(st.st_mode))
@@ -321,7 +377,16 @@ static bool is_file_of(const char *path, const struct proc_map *map, bool exact)
 		return true;
 	if (exact && st.st_ino != map->inode)
 		return false;
-	return !exact || (!statfs(path, &fs) && (unsigned long)fs.f_type == OVERLAYFS_MAGIC);
+	return !exact || overlay__is_below(path);
+}
+
+static bool is_executable(pid_t pid, const struct proc_map *map)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return !stat(path, &st) && st.st_ino == map->inode && st.st_dev == map->dev && !access(path, R_OK);
 }
 
 int procfs__open_path(pid_t pid, const struct proc_map *map, char *out, size_t out_size)
@@ -337,6 +402,11 @@ int procfs__open_path(pid_t pid, const struct proc_map *map, char *out, size_t o
 	/* The link is the mapped file itself; it may only be missing or forbidden. */
 	if (!access(out, R_OK) && is_file_of(out, map, false))
 		return 0;
+	/* Nor is the executable's own link ever led astray. */
+	if (is_executable(pid, map)) {
+		n = snprintf(out, out_size, "/proc/%d/exe", pid);
+		return n < 0 || (size_t)n >= out_size ? -ENAMETOOLONG : 0;
+	}
 	if (map->deleted || !map->path || map->path[0] != '/')
 		return -ENOENT;
 	n = snprintf(out, out_size, "/proc/%d/root%s", pid, map->path);
@@ -345,4 +415,87 @@ int procfs__open_path(pid_t pid, const struct proc_map *map, char *out, size_t o
 	if (access(out, R_OK))
 		return -errno;
 	return is_file_of(out, map, true) ? 0 : -ESTALE;
+}
+
+struct memory_sum {
+	struct proc_memory *out;
+	uint64_t guard_end; /* of the mapping before, if nobody may use it and it is as small as the guard of a stack */
+	uint64_t *kind;
+};
+
+/* The line that begins a mapping. */
+static bool sum_map(struct memory_sum *sum, const char *line)
+{
+	unsigned long long start, end;
+	unsigned long inode;
+	char perms[5], name[32] = "";
+	bool guarded, anonymous;
+
+	if (sscanf(line, "%llx-%llx %4s %*x %*x:%*x %lu %31[^\n]", &start, &end, perms, &inode, name) < 4)
+		return false;
+	guarded = sum->guard_end == start;
+	sum->guard_end = !strncmp(perms, "---", 3) && end - start <= GUARD_MAX_BYTES ? end : 0;
+	anonymous = !inode && perms[3] == 'p';
+	if (!strcmp(name, "[stack]") || (anonymous && guarded && perms[1] == 'w'))
+		sum->kind = &sum->out->stack_bytes;
+	else
+		sum->kind = anonymous ? &sum->out->anon_bytes : &sum->out->file_bytes;
+	return true;
+}
+
+int procfs__memory(pid_t pid, struct proc_memory *out)
+{
+	struct memory_sum sum = { .out = out };
+	char *text, *line, *save = NULL;
+	unsigned long long kib;
+	int err;
+
+	*out = (struct proc_memory){ 0 };
+	err = read_all(pid, "smaps", &text);
+	if (err)
+		return err;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (sum_map(&sum, line) || !sum.kind || sscanf(line, "Rss: %llu kB", &kib) != 1)
+			continue;
+		*sum.kind += kib << 10;
+		out->rss_bytes += kib << 10;
+	}
+	free(text);
+	return 0;
+}
+
+int procfs__run_ns(pid_t pid, uint64_t *ns)
+{
+	char name[300], text[128];
+	unsigned long long thread;
+	const struct dirent *entry;
+	int err = 0, cnt = 0;
+	DIR *dir;
+
+	snprintf(name, sizeof(name), "/proc/%d/task", pid);
+	dir = opendir(name);
+	if (!dir)
+		return errno == ENOENT ? -ESRCH : -errno;
+	*ns = 0;
+	while (!err && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(name, sizeof(name), "task/%s/schedstat", entry->d_name);
+		if (++cnt > THREADS_MAX || read_small(pid, name, text, sizeof(text)) <= 0 || sscanf(text, "%llu", &thread) != 1)
+			err = -ENOENT;
+		else
+			*ns += thread;
+	}
+	closedir(dir);
+	return err;
+}
+
+int64_t procfs__anon_bytes(pid_t pid)
+{
+	long long size, resident, shared;
+	char text[256];
+
+	if (read_small(pid, "statm", text, sizeof(text)) <= 0 || sscanf(text, "%lld %lld %lld", &size, &resident, &shared) != 3)
+		return 0;
+	return (resident - shared) * sysconf(_SC_PAGESIZE);
 }

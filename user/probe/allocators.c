@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "allocators.h"
+#include "allocators27.h"
 #include "elf_file.h"
 #include "python.h"
+#include "reach.h"
 
 #define CODE_BYTES 128
 
@@ -20,22 +22,25 @@ static int read_word(void *ctx, uint64_t addr, uint64_t *value)
 
 static const struct elf_segment *text_of(const struct elf_file *elf, uint64_t addr)
 {
-	const struct elf_segment *segs;
-	size_t cnt = elf_file__segments(elf, &segs), i;
+	const struct elf_segment *seg = elf_file__segment_at(elf, addr);
 
-	for (i = 0; i < cnt; i++)
-		if (segs[i].x && addr >= segs[i].addr && addr < segs[i].addr + segs[i].file_size)
-			return &segs[i];
-	return NULL;
+	return seg && seg->x ? seg : NULL;
 }
 
-/* {ctx, malloc, calloc, realloc, free}: four functions of this very module. */
-static bool is_table(const struct py_interp *py, uint64_t addr, uint64_t words[5])
+static bool is_code(const struct allocators *a, uint64_t addr)
 {
-	if (addr & 7 || remote__read(&py->mem, addr, words, 5 * sizeof(words[0])))
+	const struct proc_map *map = proc_maps__find(&a->files.maps, addr);
+
+	return map && map->x;
+}
+
+/* {ctx, malloc, calloc, realloc, free}: data and four functions. */
+static bool is_table(const struct py_interp *py, const struct allocators *a, uint64_t addr, uint64_t words[5])
+{
+	if (addr & 7 || remote__read(&py->mem, addr, words, 5 * sizeof(words[0])) || is_code(a, words[0]))
 		return false;
 	for (int i = 1; i < 5; i++)
-		if (!text_of(py->elf, words[i] - py->bias))
+		if (!is_code(a, words[i]))
 			return false;
 	return true;
 }
@@ -61,10 +66,9 @@ static int find_table(const struct py_interp *py, enum alloc_table which, struct
 		if (py->bias && ref >= py->bias)
 			addr = ref;
 		addr -= i % 2 ? 8 : 0; /* the word referred to is ctx or malloc */
-		if (!is_table(py, addr, words))
+		if (!is_table(py, a, addr, words))
 			continue;
 		a->table_addr[which] = addr;
-		a->ctx[which] = words[0];
 		for (int op = 0; op < OP_CNT; op++) {
 			a->slots[which][op].addr = addr + 8 * (op + 1);
 			a->slots[which][op].fn = words[op + 1];
@@ -74,45 +78,68 @@ static int find_table(const struct py_interp *py, enum alloc_table which, struct
 	return -ENOENT;
 }
 
-static int plan_slot(const struct py_interp *py, bool read_only, enum alloc_op op, struct alloc_slot *slot, bool *blind)
+/* The raw free that nothing stands for (Debian's 3.9) is seen where it and its inlined copies all arrive: at the stub of free(). */
+static int probe_tail(const struct code_file *file, const void *code, size_t size, uint64_t fn, struct alloc_slot *slot)
 {
-	uint64_t fn = slot->fn - py->bias;
-	const struct elf_segment *seg = text_of(py->elf, fn);
-	const void *text = elf_file__bytes(py->elf, seg->addr, seg->file_size), *code;
-	struct place alias = {};
-	size_t size = seg->addr + seg->file_size - fn;
-	bool has_alias;
-	uint64_t real;
+	struct place tail;
+	const void *stub;
 	int err;
 
+	err = place__tail(code, size < CODE_BYTES ? size : CODE_BYTES, fn, &tail);
+	stub = err || !text_of(file->elf, tail.addr) ? NULL : elf_file__bytes(file->elf, tail.addr, 16);
+	if (!stub)
+		return -ENOENT;
+	if (place__is_emulated(stub, 16))
+		tail.cost = PLACE_EMULATED;
+	tail.addr += file->bias;
+	slot->probe = tail;
+	return 0;
+}
+
+static int plan_slot(struct allocators *a, enum alloc_op op, struct alloc_slot *slot)
+{
+	const struct code_file *file = slot->file;
+	uint64_t fn = slot->fn - file->bias, real;
+	const struct elf_segment *seg = text_of(file->elf, fn);
+	const void *text = seg ? elf_file__bytes(file->elf, seg->addr, seg->file_size) : NULL, *code;
+	struct place alias = {};
+	bool has_alias;
+	size_t size;
+	int err;
+
+	if (!text)
+		return -EFAULT;
 	/* Another tracer's alias stands for the function it leads to. */
-	real = text ? place__arrives_at(text, seg->file_size, seg->addr, fn) : fn;
-	if (real != fn && text_of(py->elf, real) == seg && place__guards(text, seg->file_size, seg->addr, real)) {
+	real = place__arrives_at(text, seg->file_size, seg->addr, fn);
+	if (real != fn && text_of(file->elf, real) == seg && !place__alias(text, seg->file_size, seg->addr, real, &alias) &&
+	    alias.addr == fn) {
 		fn = real;
-		slot->fn = real + py->bias;
-		size = seg->addr + seg->file_size - fn;
+		slot->fn = real + file->bias;
 	}
-	code = elf_file__bytes(py->elf, fn, size < CODE_BYTES ? size : CODE_BYTES);
-	if (!text || !code)
+	size = seg->addr + seg->file_size - fn;
+	code = elf_file__bytes(file->elf, fn, size < CODE_BYTES ? size : CODE_BYTES);
+	if (!code)
 		return -EFAULT;
 	err = place__entry(code, size < CODE_BYTES ? size : CODE_BYTES, fn,
 			   op == OP_CALLOC || op == OP_REALLOC ? 2 : 1, &slot->probe);
 	if (err)
 		return err;
 	slot->guards = place__guards(text, seg->file_size, seg->addr, fn);
-	has_alias = !place__alias(text, seg->file_size, seg->addr, fn, &alias);
+	/* What is not the interpreter's own may be unloaded: then its address must not come back. */
+	alias = (struct place){};
+	has_alias = file->interpreter && !place__alias(text, seg->file_size, seg->addr, fn, &alias);
+	a->inlined |= slot->guards > 0;
 	if (has_alias)
-		slot->alias = alias.addr + py->bias;
-	if (slot->guards && !has_alias)
-		*blind = true;
+		slot->alias = alias.addr + file->bias; /* another tracer may put it there even if we do not */
+	if (slot->guards && (!has_alias || a->read_only) && op == OP_FREE && !probe_tail(file, code, size, fn, slot))
+		return 0;
+	a->blind |= slot->guards && (a->read_only || !has_alias);
 	/* An alias that the kernel emulates also saves the single step of an awkward prologue. */
-	slot->redirect = has_alias && !read_only &&
+	slot->redirect = has_alias && !a->read_only &&
 			 (slot->guards || (slot->probe.cost == PLACE_SINGLE_STEP && alias.cost == PLACE_EMULATED));
-	if (slot->guards && read_only)
-		*blind = true;
 	if (slot->redirect && alias.cost == PLACE_EMULATED)
 		slot->probe = alias;
-	slot->probe.addr += py->bias;
+	slot->probe.addr += file->bias;
 	return 0;
 }
 
@@ -122,41 +149,119 @@ static int refuse(char *why, size_t size, const char *sentence)
 	return -EOPNOTSUPP;
 }
 
+static int find_file(const struct py_interp *py, struct allocators *a, enum alloc_table t, enum alloc_op op, char *why, size_t why_size)
+{
+	static const char *const ops[OP_CNT] = { "malloc", "calloc", "realloc", "free" };
+	struct alloc_slot *slot = &a->slots[t][op];
+	int err = code_files__at(&a->files, py, slot->fn, &slot->file);
+
+	if (!err) {
+		a->hooked |= !slot->file->interpreter;
+		return 0;
+	}
+	snprintf(why, why_size, "the target's allocator has been replaced (PyMem_SetAllocator): no probe can be placed on its %s, which is %s",
+		 ops[op], err == -ENOEXEC ? "in memory that is no file (code made while it runs, such as a callback of ctypes)" :
+					    "in a file that cannot be opened");
+	return -EOPNOTSUPP;
+}
+
+static bool same_functions(const struct allocators *a, enum alloc_table one, enum alloc_table other)
+{
+	for (int op = 0; op < OP_CNT; op++)
+		if (a->slots[one][op].fn != a->slots[other][op].fn)
+			return false;
+	return true;
+}
+
+static bool in_table(const struct allocators *a, enum alloc_table t, uint64_t fn)
+{
+	for (int op = 0; op < OP_CNT; op++)
+		if (a->slots[t][op].fn == fn)
+			return true;
+	return false;
+}
+
+/* The same function in a table before: looking for its guards takes a while. */
+static const struct alloc_slot *planned(const struct allocators *a, enum alloc_table t, enum alloc_op op)
+{
+	for (int before = 0; before < (int)t; before++)
+		if (a->slots[before][op].fn == a->slots[t][op].fn)
+			return &a->slots[before][op];
+	return NULL;
+}
+
+static int plan_or_copy(struct allocators *a, enum alloc_table t, enum alloc_op op)
+{
+	const struct alloc_slot *same = planned(a, t, op);
+	struct alloc_slot *slot = &a->slots[t][op];
+	uint64_t addr = slot->addr;
+
+	if (!same)
+		return plan_slot(a, op, slot);
+	*slot = *same;
+	slot->addr = addr;
+	return 0;
+}
+
+static int plan(const struct py_interp *py, struct allocators *a, char *why, size_t why_size)
+{
+	for (int i = 0; i < TABLE_CNT * OP_CNT; i++) {
+		enum alloc_table t = i / OP_CNT;
+		enum alloc_op op = i % OP_CNT;
+		int err = find_file(py, a, t, op, why, why_size);
+
+		err = err ?: plan_or_copy(a, t, op);
+		if (err)
+			return err;
+		if (a->slots[t][op].file->interpreter && !reach__is_unchanged(py, a->slots[t][op].probe.addr))
+			return refuse(why, why_size, "the code of the interpreter's allocator in memory is not that of its file: something "
+						     "has patched it");
+		a->any_is_raw |= t != TABLE_RAW && in_table(a, TABLE_RAW, a->slots[t][op].fn);
+	}
+	a->mem_is_obj = same_functions(a, TABLE_MEM, TABLE_OBJ);
+	return 0;
+}
+
 int allocators__find(const struct py_interp *py, bool read_only, struct allocators *out, char *why, size_t why_size)
 {
-	int err, t, op;
+	int err;
 
 	memset(out, 0, sizeof(*out));
 	out->read_only = read_only;
-	for (t = 0; t < TABLE_CNT; t++) {
+	err = code_files__open(&out->files, py->pid);
+	if (err)
+		return err;
+	if (py->major < 3)
+		return allocators27__find(py, out, why, why_size);
+	for (int t = 0; t < TABLE_CNT; t++) {
 		err = find_table(py, t, out);
 		if (err)
-			return refuse(why, why_size, "the interpreter's allocator tables were not found: it uses other allocator functions "
-						     "than its own (an allocator hook?), or it was built in a way not known yet");
+			return refuse(why, why_size, "the interpreter's allocator tables were not found: it was built in a way not known yet");
 	}
-	if (out->ctx[TABLE_OBJ] || out->ctx[TABLE_MEM])
-		return refuse(why, why_size, "another allocator hook is active in the target (tracemalloc, PYTHONMALLOC=debug or "
-					     "python -X dev): stop it, or start the program without it");
-	if (out->slots[TABLE_OBJ][OP_MALLOC].fn == out->slots[TABLE_RAW][OP_MALLOC].fn)
-		return refuse(why, why_size, "the target runs with PYTHONMALLOC=malloc, which is not supported yet: start it without");
-	out->mem_is_obj = out->slots[TABLE_OBJ][OP_MALLOC].fn == out->slots[TABLE_MEM][OP_MALLOC].fn &&
-			  out->slots[TABLE_OBJ][OP_FREE].fn == out->slots[TABLE_MEM][OP_FREE].fn;
-	for (t = 0; t < TABLE_CNT; t++) {
-		for (op = 0; op < OP_CNT; op++) {
-			struct alloc_slot *slot = &out->slots[t][op];
+	return plan(py, out, why, why_size);
+}
 
-			if (t == TABLE_OBJ && slot->fn == out->slots[TABLE_MEM][op].fn) {
-				uint64_t addr = slot->addr;
+void allocators__close(struct allocators *a)
+{
+	code_files__close(&a->files);
+}
 
-				*slot = out->slots[TABLE_MEM][op];
-				slot->addr = addr;
-				continue;
-			}
-			err = plan_slot(py, read_only, op, slot, &out->blind);
-			if (err)
-				return err;
-			out->inlined |= slot->guards > 0;
-		}
+uint64_t alloc_slot__fn(const struct alloc_slot *slot, uint64_t delta)
+{
+	return slot->fn + (slot->file->interpreter ? delta : 0);
+}
+
+bool allocators__still(const struct allocators *a, const struct py_interp *py, uint64_t delta)
+{
+	for (int t = 0; t < TABLE_CNT && !a->no_tables; t++) {
+		const struct alloc_slot *slots = a->slots[t];
+		uint64_t words[OP_CNT];
+
+		if (remote__read(&py->mem, slots[0].addr + delta, words, sizeof(words)))
+			return true;
+		for (int op = 0; op < OP_CNT; op++)
+			if (words[op] != alloc_slot__fn(&slots[op], delta) && (!slots[op].alias || words[op] != slots[op].alias + delta))
+				return false;
 	}
-	return 0;
+	return true;
 }

@@ -3,12 +3,12 @@
 #include <linux/bpf.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
 #include "calibrate.h"
+#include "clock.h"
 #include "procfs.h"
 #include "tracer.h"
 #include "uprobe.h"
@@ -33,39 +33,21 @@ __asm__(".text\n"
 	"	ret\n"
 	".size pyleak_probe_stepped,.-pyleak_probe_stepped\n");
 
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1e9 + ts.tv_nsec;
-}
-
 /* The least of several short runs: what disturbs only ever adds. */
 static double ns_per_call(void (*fn)(void))
 {
 	double best = 1e18;
 
 	for (int round = 0; round < 5; round++) {
-		double start = now_ns(), ns;
+		double start = clock__ns(CLOCK_THREAD_CPUTIME_ID), ns;
 
 		for (int i = 0; i < 200; i++)
 			fn();
-		ns = (now_ns() - start) / 200;
+		ns = (clock__ns(CLOCK_THREAD_CPUTIME_ID) - start) / 200;
 		if (ns < best)
 			best = ns;
 	}
 	return best;
-}
-
-static int file_off(const struct proc_maps *maps, void (*fn)(void), uint64_t *off)
-{
-	const struct proc_map *m = proc_maps__find(maps, (uintptr_t)fn);
-
-	if (!m)
-		return -ENOENT;
-	*off = (uintptr_t)fn - m->start + m->file_off;
-	return 0;
 }
 
 static int measure(const struct uprobe_target *target, const struct proc_maps *maps, int prog_fd, void (*fn)(void), bool returns,
@@ -76,7 +58,7 @@ static int measure(const struct uprobe_target *target, const struct proc_maps *m
 	uint64_t off;
 	int err;
 
-	err = file_off(maps, fn, &off);
+	err = proc_maps__file_off(maps, (uintptr_t)fn, &off);
 	err = err ?: uprobe__attach(target, prog_fd, &off, NULL, 1, false, &links);
 	if (!err && returns)
 		err = uprobe__attach(target, prog_fd, &off, NULL, 1, true, &links);
@@ -130,7 +112,7 @@ bool calibrate__multi_sees_threads(void)
 	int err;
 
 	err = prog_fd < 0 ? prog_fd : procfs__maps(getpid(), &maps);
-	err = err ?: file_off(&maps, pyleak_probe_emulated, &off);
+	err = err ?: proc_maps__file_off(&maps, (uintptr_t)pyleak_probe_emulated, &off);
 	err = err ?: uprobe__attach(&self, prog_fd, &off, NULL, 1, false, &links);
 	err = err ?: -pthread_create(&thread, NULL, call_once, NULL);
 	if (!err) {

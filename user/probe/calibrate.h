@@ -5,7 +5,11 @@
 
 #include <stdbool.h>
 
-struct tracer_cost;
+struct tracer_cost {
+	double emulated_ns;     /* one probe on an instruction that the kernel emulates, with a program that does nothing */
+	double returned_ns;     /* the same with a return probe */
+	double single_step_ns;  /* one probe on an instruction that is single-stepped */
+};
 
 /*
  * Does a multi-uprobe link on a process see all of its threads? From 6.6 until commit 46ba0e49b642 (6.10, and later 6.6.y) it saw the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One reading of the books of a tracer: what is outstanding by stack and type. Groups come from the BPF maps as they
+ * Readings of the books: what is outstanding by stack and type. Groups come from the BPF maps as they
  * are; blocks are looked at one by one only for what a sum cannot tell (age, and the use of memory that is no object).
  */
 #ifndef COLLECT_H
@@ -14,7 +14,10 @@
 
 struct py_interp;
 struct tracer;
-struct collector; /* opaque: what is remembered from one reading to the next */
+struct survey;
+struct tracers;
+struct collect;   /* opaque: readings of all processes together */
+struct collector; /* opaque: what is remembered of one process from one reading to the next */
 
 /* The target was gone before it could be looked at. */
 #define TYPE_UNREADABLE USE_CNT
@@ -26,6 +29,10 @@ struct leak_row {
 	uint64_t oldest_ns;   /* CLOCK_MONOTONIC birth of the oldest block, 16.8 ms steps; 0: not known */
 	uint32_t survived_full_gcs; /* of the oldest block */
 	int64_t survivors;    /* blocks that survived at least one full collection */
+	/* budget mode */
+	double est_bytes, est_objects;
+	double bytes_error;   /* half-width of the 95 % interval */
+	uint32_t samples, kind_samples; /* see survey.h */
 };
 
 struct leak_rows {
@@ -42,9 +49,17 @@ struct collect_opts {
 	uint64_t full_scan;  /* ... and for a FULL reading */
 };
 
-struct collector *collector__new(const struct tracer *t, const struct py_interp *py, const struct collect_opts *opts);
+struct collect *collect__new(const struct tracers *tracers, const struct collect_opts *opts); /* NULL: out of memory */
+/* After all of its collectors are freed. */
+void collect__free(struct collect *x);
+
+/* SURVEY: budget mode, else NULL; borrowed, as the others. */
+struct collector *collector__new(struct collect *x, const struct tracer *t, const struct py_interp *py, struct survey *survey);
 void collector__free(struct collector *c);
-/* FULL: a reading for a report. 0 or -errno. The target may be gone: then types not known yet stay unknown. */
-int collector__read(struct collector *c, bool full, struct leak_rows *out);
+
+/* FULL: a reading for a report. 0 or -errno. Targets may be gone: then types not known yet stay unknown. */
+int collect__read(struct collect *x, bool full);
+/* Of the last reading; where nothing has happened since the one before, as they were then. */
+const struct leak_rows *collector__rows(const struct collector *c);
 
 #endif

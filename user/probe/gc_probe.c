@@ -70,16 +70,36 @@ static int find_usdt(const struct elf_file *elf, struct gc_probe *out)
 	return err;
 }
 
+/* 2.7: collect(int generation) */
+static void find_first_argument(const struct py_interp *py, struct gc_probe *out)
+{
+	struct elf_sym sym;
+
+	if (elf_file__symbol(py->elf, "collect", &sym) || elf_file__addr_to_off(py->elf, sym.addr, &out->start_off))
+		return;
+	out->done_off = out->start_off;
+	out->first_argument = !pt_regs__offset("edi", &out->reg_off);
+	out->kind = GC_PROBE_FUNCTION;
+}
+
 void gc_probe__find(const struct py_interp *py, struct gc_probe *out)
 {
-	/* Modules/gcmodule.c, since 3.13 Python/gc.c: (state or tstate, int generation, ...) */
-	const char *name = py->minor >= 10 ? "gc_collect_main" : "collect";
+	/*
+	 * Modules/gcmodule.c, since 3.13 Python/gc.c: (state or tstate, int generation, ...). 3.6 and 3.7 have copies of it for constant
+	 * arguments, in other registers.
+	 */
+	const char *name = py->major == 3 && py->minor >= 10 ? "gc_collect_main" : "collect";
+	const bool copies = py->major == 3 && py->minor <= 7;
 	struct elf_sym sym;
 	struct place place;
 	const void *code;
 
 	memset(out, 0, sizeof(*out));
-	if (!elf_file__symbol(py->elf, name, &sym) && sym.size >= 64) {
+	if (py->major < 3) {
+		find_first_argument(py, out);
+		return;
+	}
+	if (!copies && !elf_file__symbol(py->elf, name, &sym) && sym.size >= 64) {
 		code = elf_file__bytes(py->elf, sym.addr, 64);
 		if (code && !place__entry(code, 64, sym.addr, 1, &place) && place.arg_regs[0] == ARG_SI &&
 		    !elf_file__addr_to_off(py->elf, place.addr, &out->start_off)) {

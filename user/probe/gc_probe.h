@@ -14,6 +14,7 @@ struct gc_probe {
 	enum gc_probe_kind kind;
 	uint64_t start_off, done_off;         /* file offsets; a function: both its entry */
 	uint64_t start_sem_off, done_sem_off; /* USDT semaphores, file offsets */
+	bool first_argument; /* a function whose first argument is the generation: then what follows says so, too */
 	/* USDT: where the generation is, as struct tracer_config wants it */
 	uint32_t reg_off;
 	int32_t disp;

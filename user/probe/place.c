@@ -30,6 +30,18 @@ static bool emulated(const uint8_t *b, size_t len)
 	return len == 6 && b[0] == 0x0f && b[1] >= 0x80 && b[1] <= 0x8f;
 }
 
+/* The kernel takes no probe there: is_prefix_bad() of arch/x86/kernel/uprobes.c. */
+static bool refused(const uint8_t *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (b[i] == 0xf0 || b[i] == 0x26 || b[i] == 0x2e || b[i] == 0x36 || b[i] == 0x3e)
+			return true;
+		if (b[i] != 0x66 && b[i] != 0x67 && b[i] != 0xf2 && b[i] != 0xf3 && b[i] != 0x64 && b[i] != 0x65)
+			break;
+	}
+	return false;
+}
+
 bool place__is_emulated(const void *code, size_t size)
 {
 	csh handle;
@@ -125,11 +137,13 @@ static bool moves_stack(csh handle, const cs_insn *insn)
 	return false;
 }
 
-int place__entry(const void *code, size_t size, uint64_t addr, int nargs, struct place *out)
+/* ENTRY: the function's own first instruction, with the registers that the arguments come in. */
+static int find_entry(const void *code, size_t size, struct copies copies, int nargs, const struct place *entry, struct place *out)
 {
-	struct copies copies = { { 0, 1, -1, -1, -1 } };
+	const uint64_t addr = entry->addr;
 	csh handle;
 	cs_insn *insn;
+	bool possible = false;
 	size_t cnt, i;
 	int err;
 
@@ -141,15 +155,22 @@ int place__entry(const void *code, size_t size, uint64_t addr, int nargs, struct
 		cs_close(&handle);
 		return -EINVAL;
 	}
-	*out = (struct place){ addr, PLACE_SINGLE_STEP, { ARG_SI, ARG_DX } };
+	*out = *entry;
 	for (i = 0; i < cnt; i++) {
-		struct place p = { insn[i].address, PLACE_EMULATED, { ARG_SI, ARG_DX } };
+		struct place p = *entry;
 
+		p.addr = insn[i].address;
+		p.cost = PLACE_EMULATED;
 		if (!locate(&copies, nargs, &p))
 			break;
 		if (emulated(insn[i].bytes, insn[i].size)) {
 			*out = p;
 			break;
+		}
+		if (!possible && !refused(insn[i].bytes, insn[i].size)) {
+			p.cost = PLACE_SINGLE_STEP;
+			*out = p;
+			possible = true;
 		}
 		follow(handle, &insn[i], &copies);
 		if (moves_stack(handle, &insn[i]) || cs_insn_group(handle, &insn[i], X86_GRP_JUMP) || cs_insn_group(handle, &insn[i], X86_GRP_CALL) ||
@@ -159,6 +180,20 @@ int place__entry(const void *code, size_t size, uint64_t addr, int nargs, struct
 	cs_free(insn, cnt);
 	cs_close(&handle);
 	return 0;
+}
+
+int place__entry(const void *code, size_t size, uint64_t addr, int nargs, struct place *out)
+{
+	const struct place entry = { addr, PLACE_SINGLE_STEP, { ARG_SI, ARG_DX } };
+
+	return find_entry(code, size, (struct copies){ { 0, 1, -1, -1, -1 } }, nargs, &entry, out);
+}
+
+int place__plain_entry(const void *code, size_t size, uint64_t addr, int nargs, struct place *out)
+{
+	const struct place entry = { addr, PLACE_SINGLE_STEP, { ARG_DI, ARG_SI } };
+
+	return find_entry(code, size, (struct copies){ { 1, -1, 0, -1, -1 } }, nargs, &entry, out);
 }
 
 static int32_t load_s32(const uint8_t *p)
@@ -404,4 +439,31 @@ size_t place__data_refs(const void *code, size_t size, uint64_t addr, place_read
 		cs_free(insn, cnt);
 	cs_close(&handle);
 	return found;
+}
+
+int place__tail(const void *code, size_t size, uint64_t addr, struct place *out)
+{
+	const cs_x86 *mov, *jmp;
+	cs_insn *insn;
+	csh handle;
+	size_t cnt, i;
+	int err = -ENOENT;
+
+	if (disasm_open(&handle))
+		return -ENOMEM;
+	cnt = cs_disasm(handle, code, size, addr, 3, &insn);
+	i = cnt && insn[0].id == X86_INS_ENDBR64;
+	if (cnt >= i + 2 && insn[i].id == X86_INS_MOV && insn[i + 1].id == X86_INS_JMP) {
+		mov = &insn[i].detail->x86;
+		jmp = &insn[i + 1].detail->x86;
+		if (mov->operands[0].type == X86_OP_REG && mov->operands[0].reg == X86_REG_RDI &&
+		    mov->operands[1].type == X86_OP_REG && mov->operands[1].reg == X86_REG_RSI && jmp->operands[0].type == X86_OP_IMM) {
+			*out = (struct place){ jmp->operands[0].imm, PLACE_SINGLE_STEP, { ARG_DI, ARG_DX } };
+			err = 0;
+		}
+	}
+	if (cnt)
+		cs_free(insn, cnt);
+	cs_close(&handle);
+	return err;
 }

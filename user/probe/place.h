@@ -22,16 +22,19 @@ enum place_cost {
 struct place {
 	uint64_t addr;
 	enum place_cost cost;
-	uint8_t arg_regs[2]; /* of the second and the third argument: what came in rsi and rdx */
+	uint8_t arg_regs[2]; /* of the second and the third argument: what came in rsi and rdx (place__plain_entry: rdi and rsi) */
 };
 
 /*
  * The cheapest instruction of the function at ADDR (CODE: its first SIZE bytes) that every call executes, where the
  * NARGS (1 or 2) arguments that came in rsi and rdx still are in known registers and the stack pointer still addresses the
- * return address. (The first argument of an allocator function is a context that nobody needs.) Falls back to the entry
- * itself. -EINVAL: the bytes are no code.
+ * return address. (The first argument of an allocator function is a context that nobody needs.) Falls back to the first
+ * one that the kernel takes a probe at. -EINVAL: the bytes are no code.
  */
 int place__entry(const void *code, size_t size, uint64_t addr, int nargs, struct place *out);
+
+/* The same for a function without a context: what came in rdi and rsi. */
+int place__plain_entry(const void *code, size_t size, uint64_t addr, int nargs, struct place *out);
 
 /* The kernel would emulate the instruction at CODE rather than single-step it. */
 bool place__is_emulated(const void *code, size_t size);
@@ -50,6 +53,12 @@ uint64_t place__arrives_at(const void *text, size_t size, uint64_t text_addr, ui
  * falls into it. The nearest to FN wins. -ENOENT.
  */
 int place__alias(const void *text, size_t size, uint64_t addr, uint64_t fn, struct place *out);
+
+/*
+ * For a function that does no more than hand its second argument on ("mov %rsi,%rdi; jmp elsewhere", CPython's _PyMem_RawFree): where
+ * it jumps to. Copies of it that were inlined arrive there, too. -ENOENT: it is none such.
+ */
+int place__tail(const void *code, size_t size, uint64_t addr, struct place *out);
 
 /*
  * Data addresses that the first instructions of a function refer to, directly or through one pointer (a GOT entry); READ_WORD

@@ -144,6 +144,36 @@ static void search_disp(struct search *s, uint32_t disp, bool indexed, enum recy
 	}
 }
 
+static void search_arrays(struct search *s, const struct py_freelists *lists)
+{
+	search_disp(s, lists->dict_cnt, false, RECYCLE_DICT);
+	search_disp(s, lists->keys_cnt, false, RECYCLE_KEYS);
+	search_disp(s, lists->list_cnt, false, RECYCLE_LIST);
+	search_disp(s, lists->floats, false, RECYCLE_FLOAT);
+	for (uint32_t i = 0; i <= TUPLE_LENGTHS; i++) /* a constant length, or the length as index, counted from 0 or 1 */
+		search_disp(s, lists->tuples - 8 + 8 * i, false, RECYCLE_TUPLE);
+	for (uint32_t i = 0; i < 4; i++)
+		search_lea(s, lists->tuples / 8 - i, lists->tuples, RECYCLE_TUPLE);
+	for (uint32_t i = 0; i < 4; i++)
+		search_disp(s, lists->tuples - 8 * i, true, RECYCLE_TUPLE);
+}
+
+/* 3.14: heads of chains all over, {void *freelist; Py_ssize_t size;}. With a GC head as tuples have it, or without as floats. */
+static void search_chains(struct search *s, const struct py_freelists *lists)
+{
+	const uint32_t step = lists->tuples_step;
+
+	search_disp(s, lists->dicts, false, RECYCLE_TUPLE);
+	search_disp(s, lists->lists, false, RECYCLE_TUPLE);
+	search_disp(s, lists->keys, false, RECYCLE_FLOAT);
+	search_disp(s, lists->floats, false, RECYCLE_FLOAT);
+	for (uint32_t i = 0; i < TUPLE_LENGTHS; i++)
+		search_disp(s, lists->tuples + step * i, false, RECYCLE_TUPLE);
+	for (uint32_t i = 1; i <= 2; i++) /* the length as index */
+		search_disp(s, lists->tuples - step * (i - 1), true, RECYCLE_TUPLE);
+	search_disp(s, lists->ints, false, RECYCLE_FLOAT);
+}
+
 size_t recycle__find(const void *text, size_t size, uint64_t addr, const struct py_freelists *lists, struct recycle_point *out,
 		     size_t max)
 {
@@ -152,16 +182,10 @@ size_t recycle__find(const void *text, size_t size, uint64_t addr, const struct 
 	if (!lists->known || cs_open(CS_ARCH_X86, CS_MODE_64, &s.handle) != CS_ERR_OK)
 		return 0;
 	cs_option(s.handle, CS_OPT_DETAIL, CS_OPT_ON);
-	search_disp(&s, lists->dict_cnt, false, RECYCLE_DICT);
-	search_disp(&s, lists->keys_cnt, false, RECYCLE_KEYS);
-	search_disp(&s, lists->list_cnt, false, RECYCLE_LIST);
-	search_disp(&s, lists->floats, false, RECYCLE_FLOAT);
-	for (uint32_t i = 0; i <= TUPLE_LENGTHS; i++) /* a constant length, or the length as index, counted from 0 or 1 */
-		search_disp(&s, lists->tuples - 8 + 8 * i, false, RECYCLE_TUPLE);
-	for (uint32_t i = 0; i < 4; i++)
-		search_lea(&s, lists->tuples / 8 - i, lists->tuples, RECYCLE_TUPLE);
-	for (uint32_t i = 0; i < 4; i++)
-		search_disp(&s, lists->tuples - 8 * i, true, RECYCLE_TUPLE);
+	if (lists->chains)
+		search_chains(&s, lists);
+	else
+		search_arrays(&s, lists);
 	cs_close(&s.handle);
 	return s.cnt;
 }

@@ -13,7 +13,7 @@
 struct py_freelists;
 struct py_interp;
 
-#define RECYCLE_MAX 128
+#define RECYCLE_MAX 512
 
 struct recycle_point {
 	uint64_t addr;

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,20 +6,44 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "fds.h"
+#include "proc_select.h"
 #include "procfs.h"
 #include "redirect.h"
 #include "remote.h"
 
-struct redirect {
-	pid_t pid, guardian;
+#define GENERATIONS 8 /* of forked children that are looked at */
+
+/* What the guardian is told: smaller than PIPE_BUF, so never in pieces. */
+struct record {
+	pid_t pid; /* 0: the tracer ends in order */
+	uint32_t cnt;
+	bool resume, gone; /* GONE: put back already */
 	uint64_t start_ticks;
-	int pipe_fd; /* closing it without a byte, as death does, wakes the guardian */
-	size_t cnt;
-	struct redirect_word words[];
+	struct redirect_word words[REDIRECT_WORDS_MAX];
+};
+
+struct records {
+	struct record *list;
+	size_t cnt, capacity;
+};
+
+struct guardian {
+	pid_t pid;
+	int pipe_fd; /* closing it without a last record, as death does, is what it waits for */
+	struct records told; /* what it knows */
+	bool restored;       /* all of that is put back */
+};
+
+struct redirect {
+	struct guardian *guardian;
+	struct record record;
 };
 
 static int write_word(pid_t pid, uint64_t addr, uint64_t value)
@@ -46,63 +69,136 @@ static int swap_word(pid_t pid, uint64_t addr, uint64_t from, uint64_t to)
 	return write_word(pid, addr, to);
 }
 
-static void restore(const struct redirect *r, pid_t pid, size_t cnt)
+static void restore(const struct record *r, pid_t pid, size_t cnt)
 {
 	for (size_t i = 0; i < cnt; i++)
 		swap_word(pid, r->words[i].addr, r->words[i].alias, r->words[i].original);
 }
 
-static pid_t parent_of(pid_t pid)
+static bool is_alive(const struct record *r, struct proc_status *st)
 {
-	char path[64], buf[512], *p;
-	ssize_t n;
-	int fd, ppid;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	if (n <= 0)
-		return -1;
-	buf[n] = '\0';
-	p = strrchr(buf, ')');
-	return p && sscanf(p + 1, " %*c %d", &ppid) == 1 ? ppid : -1;
+	return !procfs__status(r->pid, st) && st->start_ticks == r->start_ticks;
 }
 
-/* A fork copies the words with the rest of the memory. */
-static void restore_children(const struct redirect *r, pid_t parent, int depth)
+struct relative {
+	pid_t pid, ppid;
+	const struct record *record; /* NULL: none of its own */
+};
+
+static int compare(const void *a, const void *b)
 {
-	DIR *dir = depth < 8 ? opendir("/proc") : NULL;
-	struct dirent *e;
+	const struct relative *x = a, *y = b;
 
-	if (!dir)
-		return;
-	while ((e = readdir(dir))) {
-		pid_t pid = atoi(e->d_name);
-
-		if (pid <= 0 || parent_of(pid) != parent)
-			continue;
-		restore(r, pid, r->cnt);
-		restore_children(r, pid, depth + 1);
-	}
-	closedir(dir);
+	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-static void restore_all(const struct redirect *r)
+struct family {
+	struct relative *list; /* by pid */
+	size_t cnt;
+};
+
+static struct relative *find(const struct family *f, pid_t pid)
+{
+	return bsearch(&(struct relative){ .pid = pid }, f->list, f->cnt, sizeof(*f->list), compare);
+}
+
+/* All processes that there are now. */
+static int list_family(struct family *f)
 {
 	struct proc_status st;
+	pid_t *pids;
+	int err = proc_select__list(&pids, &f->cnt);
 
-	if (procfs__status(r->pid, &st) || st.start_ticks != r->start_ticks)
-		return;
-	restore(r, r->pid, r->cnt);
-	restore_children(r, r->pid, 0);
+	f->list = err ? NULL : calloc(f->cnt + 1, sizeof(*f->list));
+	for (size_t i = 0; f->list && i < f->cnt; i++)
+		f->list[i] = (struct relative){ .pid = pids[i], .ppid = procfs__status(pids[i], &st) ? 0 : st.ppid };
+	free(pids);
+	return err ?: f->list ? 0 : -ENOMEM;
 }
 
-static void guard(const struct redirect *r, int fd)
+/* A fork copies the words with the rest of the memory: what an ancestor has, PID may have. */
+static void restore_inherited(const struct family *f, const struct relative *r)
 {
-	char byte;
+	const struct relative *ancestor = r;
+
+	for (int depth = 0; depth < GENERATIONS && (ancestor = find(f, ancestor->ppid)); depth++)
+		if (ancestor->record)
+			restore(ancestor->record, r->pid, ancestor->record->cnt);
+}
+
+/* All at once, as looking for the children means to look at every process that there is. */
+static void restore_all(const struct record *records, size_t cnt)
+{
+	struct family family;
+	struct proc_status st;
+	bool any = false;
+
+	/* First, so that what is forked from now on has nothing to be put back. */
+	for (size_t i = 0; i < cnt; i++) {
+		if (!records[i].cnt || !is_alive(&records[i], &st))
+			continue;
+		restore(&records[i], records[i].pid, records[i].cnt);
+		any = true;
+	}
+	if (!any || list_family(&family))
+		return;
+	for (size_t i = 0; i < cnt; i++) {
+		struct relative *r = find(&family, records[i].pid);
+
+		if (r && records[i].cnt && is_alive(&records[i], &st))
+			r->record = &records[i];
+	}
+	for (size_t i = 0; i < family.cnt; i++)
+		restore_inherited(&family, &family.list[i]);
+	free(family.list);
+}
+
+static int records__note(struct records *all, const struct record *r)
+{
+	for (size_t i = 0; i < all->cnt; i++) {
+		if (all->list[i].pid != r->pid || all->list[i].start_ticks != r->start_ticks)
+			continue;
+		all->list[i] = r->gone ? all->list[--all->cnt] : *r;
+		return 0;
+	}
+	if (r->gone)
+		return 0;
+	if (all->cnt == all->capacity) {
+		size_t capacity = all->capacity ? 2 * all->capacity : 16;
+		struct record *list = realloc(all->list, capacity * sizeof(*list));
+
+		if (!list)
+			return -ENOMEM;
+		all->list = list;
+		all->capacity = capacity;
+	}
+	all->list[all->cnt++] = *r;
+	return 0;
+}
+
+/* A last stop may come while the tracer is being killed: look for a while. */
+static void resume_all(const struct records *all)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	struct proc_status st;
+	bool any = false;
+
+	for (int round = 0; round < 25; round++) {
+		for (size_t i = 0; i < all->cnt; i++) {
+			any |= all->list[i].resume;
+			if (all->list[i].resume && is_alive(&all->list[i], &st) && st.state == 'T')
+				kill(all->list[i].pid, SIGCONT);
+		}
+		if (!any)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void guard(int fd)
+{
+	struct records all = {};
+	struct record r;
 	ssize_t n;
 
 	setsid(); /* a signal to the tracer's group must not take its guardian along */
@@ -111,77 +207,112 @@ static void guard(const struct redirect *r, int fd)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	/* Nothing of the tracer's may stay open through us, its probes least of all. */
-	for (int i = 0; i < 1024; i++)
-		if (i != fd)
-			close(i);
-	do {
-		n = read(fd, &byte, 1);
-	} while (n < 0 && errno == EINTR);
-	if (n != 1)
-		restore_all(r);
+	fds__close_all_but(fd); /* nothing of the tracer's may stay open through us, its probes least of all */
+	for (;;) {
+		n = read(fd, &r, sizeof(r));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == sizeof(r) && !r.pid)
+			_exit(0);
+		if (n != sizeof(r))
+			break;
+		records__note(&all, &r);
+	}
+	restore_all(all.list, all.cnt);
+	resume_all(&all);
 	_exit(0);
 }
 
-static int start_guardian(struct redirect *r)
+struct guardian *guardian__new(void)
 {
-	int fds[2];
+	struct guardian *g = calloc(1, sizeof(*g));
 
+	if (g)
+		g->pipe_fd = -1;
+	return g;
+}
+
+static int start(struct guardian *g)
+{
+	int fds[2], err;
+
+	if (g->pid)
+		return 0;
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
-	r->guardian = fork();
-	if (r->guardian < 0) {
+	g->pid = fork();
+	if (g->pid < 0) {
+		err = -errno;
+		g->pid = 0;
 		close(fds[0]);
 		close(fds[1]);
-		return -errno;
+		return err;
 	}
-	if (!r->guardian) {
-		close(fds[1]);
-		guard(r, fds[0]);
-	}
+	if (!g->pid)
+		guard(fds[0]);
 	close(fds[0]);
-	r->pipe_fd = fds[1];
+	g->pipe_fd = fds[1];
 	return 0;
 }
 
-static void stop_guardian(struct redirect *r)
+static int tell(struct guardian *g, const struct record *r)
 {
+	int err = r->pid ? records__note(&g->told, r) : 0;
 	ssize_t n;
 
-	if (r->guardian <= 0)
-		return;
-	n = write(r->pipe_fd, "q", 1);
-	(void)n;
-	close(r->pipe_fd);
-	while (waitpid(r->guardian, NULL, 0) < 0 && errno == EINTR)
-		;
+	if (err)
+		return err;
+	do {
+		n = write(g->pipe_fd, r, sizeof(*r));
+	} while (n < 0 && errno == EINTR);
+	return n == sizeof(*r) ? 0 : -EPIPE;
 }
 
-int redirect__apply(pid_t pid, uint64_t start_ticks, const struct redirect_word *words, size_t cnt, struct redirect **out)
+void guardian__free(struct guardian *g)
 {
-	struct redirect *r = calloc(1, sizeof(*r) + cnt * sizeof(*words));
-	size_t i;
+	const struct record last = {};
+
+	if (!g)
+		return;
+	if (g->pid) {
+		tell(g, &last);
+		close(g->pipe_fd);
+		while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	free(g->told.list);
+	free(g);
+}
+
+void guardian__restore(struct guardian *g)
+{
+	restore_all(g->told.list, g->told.cnt);
+	g->restored = true;
+}
+
+int redirect__apply(struct guardian *g, pid_t pid, uint64_t start_ticks, const struct redirect_word *words, size_t cnt, bool resume,
+		    struct redirect **out)
+{
+	struct redirect *r = cnt <= REDIRECT_WORDS_MAX ? calloc(1, sizeof(*r)) : NULL;
 	int err;
 
 	if (!r)
 		return -ENOMEM;
-	r->pid = pid;
-	r->start_ticks = start_ticks;
-	r->cnt = cnt;
-	memcpy(r->words, words, cnt * sizeof(*words));
-	err = start_guardian(r);
-	if (err) {
-		free(r);
-		return err;
-	}
-	for (i = 0; i < cnt; i++) {
+	r->guardian = g;
+	r->record = (struct record){ .pid = pid, .cnt = cnt, .resume = resume, .start_ticks = start_ticks };
+	memcpy(r->record.words, words, cnt * sizeof(*words));
+	g->restored = false;
+	err = start(g);
+	err = err ?: tell(g, &r->record);
+	for (size_t i = 0; i < cnt && !err; i++) {
 		err = swap_word(pid, words[i].addr, words[i].original, words[i].alias);
-		if (err) {
-			restore(r, pid, i);
-			stop_guardian(r);
-			free(r);
-			return err;
-		}
+		if (err)
+			restore(&r->record, pid, i);
+	}
+	if (err) {
+		r->record.cnt = 0;
+		redirect__undo(r);
+		return err;
 	}
 	*out = r;
 	return 0;
@@ -189,15 +320,24 @@ int redirect__apply(pid_t pid, uint64_t start_ticks, const struct redirect_word 
 
 void redirect__hold(const struct redirect *r)
 {
-	for (size_t i = 0; r && i < r->cnt; i++)
-		swap_word(r->pid, r->words[i].addr, r->words[i].original, r->words[i].alias);
+	for (size_t i = 0; r && !r->guardian->restored && i < r->record.cnt; i++)
+		swap_word(r->record.pid, r->record.words[i].addr, r->record.words[i].original, r->record.words[i].alias);
 }
 
 void redirect__undo(struct redirect *r)
 {
 	if (!r)
 		return;
-	restore_all(r);
-	stop_guardian(r);
+	if (!r->guardian->restored)
+		restore_all(&r->record, 1);
+	r->record.gone = true;
+	if (r->guardian->pid)
+		tell(r->guardian, &r->record);
 	free(r);
+}
+
+void redirect__release(const struct redirect *r)
+{
+	for (uint32_t i = 0; r && i < r->record.cnt; i++)
+		swap_word(r->record.pid, r->record.words[i].addr, r->record.words[i].alias, r->record.words[i].original);
 }

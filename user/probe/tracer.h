@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Tracing one process: the only user file that knows the BPF skeleton is tracer.c. Phases:
- * open (configure and load) -> attach (probes, then tables, then count) -> consume / collect ... -> detach -> free.
+ * Tracing processes: tracers is all of them and the engines they share, one per interpreter binary; tracer is one process. Phases:
+ * open (finds or loads an engine) -> attach (probes, then tables, then count) -> consume / collect ... -> detach -> free.
  */
 #ifndef TRACER_H
 #define TRACER_H
@@ -10,76 +10,75 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "allocators.h"
-#include "gc_probe.h"
-#include "shared.h"
+#include "calibrate.h"
+#include "engine.h"
+#include "gate.h"
 
 struct py_interp;
-struct tracer; /* opaque */
+struct tracer;  /* opaque */
+struct tracers; /* opaque */
 
-enum tracer_probes {
-	TRACER_FULL,
-	TRACER_NOTHING,          /* benchmarks: programs that do nothing, at the same places */
-	TRACER_NOTHING_AT_ENTRY, /* benchmarks: the same at the functions' first instructions, as tools do that do not look */
-};
+struct tracers *tracers__new(const struct tracer_opts *opts); /* NULL: out of memory */
+/* After all of its tracers are freed. */
+void tracers__free(struct tracers *all);
+/* Ready when an event waits. */
+int tracers__epoll_fd(const struct tracers *all);
+/* Hands out what came, OWNER being that of tracer__set_owner(); does not wait. */
+int tracers__consume(struct tracers *all, const struct tracer_events *handlers);
+size_t tracers__engines(const struct tracers *all, struct engine *const **out);
+const struct tracer_cost *tracers__cost(struct tracers *all);
+/* Before many are detached: what was written into their memory is put back, which takes long one by one. */
+void tracers__restore(struct tracers *all);
+/* Removes the probes of all; what has been counted stays. */
+void tracers__detach(struct tracers *all);
 
-struct tracer_opts {
-	enum tracer_probes probes;
-	uint32_t depth;          /* 1..MAX_DEPTH */
-	uint32_t max_blocks;     /* entries of the block map, a power of two */
-	bool read_only;
-	bool stop_at_finalize;
-};
+/*
+ * Loading programs takes long; events of other processes must not wait for it. true: tracer__open() for this process will be
+ * quick, or fail quickly. false: begun in the background, or another one is; ask again.
+ */
+bool tracers__prepare(struct tracers *all, pid_t pid);
 
-struct tracer_cost {
-	double emulated_ns;     /* one probe on an instruction that the kernel emulates, with a program that does nothing */
-	double returned_ns;     /* the same with a return probe */
-	double single_step_ns;  /* one probe on an instruction that is single-stepped */
-};
-
-/* -errno, with one sentence in WHY. */
-int tracer__open(const struct py_interp *py, const struct tracer_opts *opts, struct tracer **out, char *why, size_t why_size);
+/* PY is borrowed. -errno, with one sentence in WHY. */
+int tracer__open(struct tracers *all, const struct py_interp *py, struct tracer **out, char *why, size_t why_size);
+/* A child of PARENT's process, as its engine told it; it is traced already. Given up where *OUT stays NULL. */
+int tracer__open_child(struct tracers *all, const struct tracer *parent, const struct fork_event *ev, const struct py_interp *py,
+		       struct tracer **out);
+/* Do the programs know it by another pid than we? Then the pids of events mean nothing here. */
+bool tracer__is_foreign(const struct tracer *t);
 int tracer__attach(struct tracer *t, char *why, size_t why_size);
 void tracer__detach(struct tracer *t);
 void tracer__free(struct tracer *t);
+void tracer__set_owner(struct tracer *t, void *owner);
 
 /* After the runtime came up under `run`: what py_interp__open could not know before. */
 void tracer__set_runtime(struct tracer *t, const struct py_interp *py);
+/*
+ * OTHER_GILS: how many interpreters with a GIL of their own there are now. The programs notice themselves that one is made, where they see
+ * it; this is for what was there before, for what they missed (then there is a gap), and for what turns out to share the GIL.
+ */
+void tracer__look_at_gils(struct tracer *t, int other_gils);
 
-int tracer__epoll_fd(const struct tracer *t);
-struct tracer_events {
-	void *ctx;
-	void (*stack)(void *ctx, const struct stack_event *ev);
-	void (*code)(void *ctx, const struct code_event *ev);
-	void (*finalize)(void *ctx); /* the interpreter is being torn down: the books are closed */
-	void (*exec)(void *ctx);     /* the process became another program: likewise */
-};
-/* Hands out what came; does not wait. Also sees to it that what was set up still is. */
-int tracer__consume(struct tracer *t, const struct tracer_events *handlers);
+/* Sees to it that what was set up still is. */
+void tracer__hold(const struct tracer *t);
 
+/*
+ * Looks whether other functions stand in the allocator tables than those probed, and probes those. STOPPED: the programs said so, and
+ * have stopped the process if that was asked for. What may have been missed is said by tracer__gap; NULL: nothing.
+ */
+void tracer__follow_tables(struct tracer *t, bool stopped);
+const char *tracer__gap(const struct tracer *t);
+
+/* What stands in its tables. */
+const struct allocators *tracer__allocators(const struct tracer *t);
+struct engine *tracer__engine(const struct tracer *t);
+uint32_t tracer__slot(const struct tracer *t);
 /* Lives in memory shared with the programs: each field is read while it changes. */
 const struct proc_state *tracer__state(const struct tracer *t);
 /* Where the collector cannot be probed, its count of full collections is read now and then instead. */
 void tracer__set_gc_epoch(struct tracer *t, uint32_t full_collections);
-const struct allocators *tracer__allocators(const struct tracer *t);
-const struct gc_probe *tracer__gc_probe(const struct tracer *t);
 /* How many code objects were freed at this address; -ENOENT when it is not watched. */
 int tracer__code_gen(const struct tracer *t, uint64_t code, uint32_t *gen);
-const struct young *tracer__young(const struct tracer *t, size_t *cnt);
-int tracer__old_fd(const struct tracer *t);
-int tracer__groups_fd(const struct tracer *t);
-/* Places where free lists are watched; 0: what they recycle keeps the line of its block's first use. */
-uint32_t tracer__recycle_cnt(const struct tracer *t);
-uint32_t tracer__probe_cnt(const struct tracer *t);
-const struct tracer_cost *tracer__cost(const struct tracer *t);
-
-/* Can the programs be loaded here at all? Each one that was is told with what the verifier had to do (0: kernel too old to say). */
-struct tracer_check {
-	bool multi;
-	struct tracer_cost cost; /* 0: could not be measured */
-	void *ctx;
-	void (*program)(void *ctx, const char *name, uint32_t verified_insns, uint32_t jited_bytes);
-};
-int tracer__check(struct tracer_check *check);
+/* Budget mode; else NULL, and where it could not be opened for the functions that replaced others. */
+struct gate *tracer__gate(const struct tracer *t);
 
 #endif

@@ -1,43 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <linux/bpf.h>
-#include <linux/perf_event.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
+#include "keeper.h"
 #include "uprobe.h"
 
-#define UPROBE_MULTI_RETURN 1
-
-/* union bpf_attr.link_create with .uprobe_multi, which older headers lack */
-struct link_create_multi {
-	uint32_t prog_fd;
-	uint32_t target_fd;
-	uint32_t attach_type;
-	uint32_t flags;
-	uint64_t path;
-	uint64_t offsets;
-	uint64_t ref_ctr_offsets;
-	uint64_t cookies;
-	uint32_t cnt;
-	uint32_t multi_flags;
-	uint32_t pid;
-	uint32_t pad;
+struct places {
+	const uint64_t *offs, *ref_ctr_offs, *cookies; /* in the file; the latter two may be NULL */
+	size_t cnt;
 };
-
-static int link_create(struct link_create_multi *attr)
-{
-	int fd = syscall(SYS_bpf, BPF_LINK_CREATE, attr, sizeof(*attr));
-
-	return fd < 0 ? -errno : fd;
-}
 
 int uprobe__empty_program(bool multi)
 {
@@ -56,138 +33,126 @@ int uprobe__empty_program(bool multi)
 
 bool uprobe__have_multi(void)
 {
-	uint64_t off = 0;
-	struct link_create_multi attr = {
-		.attach_type = UPROBE_MULTI_ATTACH_TYPE,
-		.path = (uintptr_t) "/",
-		.offsets = (uintptr_t)&off,
-		.cnt = 1,
-	};
-	int fd, err;
+	struct keeper_link *l = calloc(1, sizeof(*l));
+	int prog_fd = l ? uprobe__empty_program(true) : -ENOMEM, fd;
 
-	fd = uprobe__empty_program(true);
-	if (fd < 0)
+	if (prog_fd < 0) {
+		free(l);
 		return false;
-	attr.prog_fd = fd;
-	err = link_create(&attr);
-	if (err >= 0)
-		close(err);
-	close(fd);
-	return err == -EBADF; /* it got as far as looking at the path */
+	}
+	l->multi = true;
+	l->cnt = 1;
+	strcpy(l->path, "/");
+	fd = keeper_link__create(l, prog_fd);
+	if (fd >= 0)
+		close(fd);
+	close(prog_fd);
+	free(l);
+	return fd == -EBADF; /* it got as far as looking at the path */
 }
 
-static int links_add(struct uprobe_links *links, int fd)
+static void close_ids(const int *ids, size_t cnt, bool kept)
 {
-	int *fds = realloc(links->fds, (links->cnt + 1) * sizeof(*fds));
+	if (kept)
+		keeper__close(ids, cnt);
+	else
+		keeper_links__close(ids, cnt);
+}
 
-	if (!fds) {
-		close(fd);
+static int links_add(struct uprobe_links *links, int id, bool kept)
+{
+	int *ids = links->cnt && links->kept != kept ? NULL : realloc(links->ids, (links->cnt + 1) * sizeof(*ids));
+
+	if (!ids) {
+		close_ids(&id, 1, kept);
 		return -ENOMEM;
 	}
-	links->fds = fds;
-	links->fds[links->cnt++] = fd;
+	links->kept = kept;
+	links->ids = ids;
+	links->ids[links->cnt++] = id;
 	return 0;
 }
 
-static int attach_multi(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *ref_ctr_offs,
-			const uint64_t *cookies, size_t cnt, bool returns, struct uprobe_links *links)
+int uprobe_links__move(struct uprobe_links *to, struct uprobe_links *from)
 {
-	struct link_create_multi attr = {
-		.prog_fd = prog_fd,
-		.attach_type = UPROBE_MULTI_ATTACH_TYPE,
-		.path = (uintptr_t)t->path,
-		.offsets = (uintptr_t)offs,
-		.ref_ctr_offsets = (uintptr_t)ref_ctr_offs,
-		.cookies = (uintptr_t)cookies,
-		.cnt = cnt,
-		.multi_flags = returns ? UPROBE_MULTI_RETURN : 0,
-		.pid = t->pid,
-	};
-	int fd = link_create(&attr);
+	int *ids = to->cnt && from->cnt && to->kept != from->kept ? NULL : realloc(to->ids, (to->cnt + from->cnt + 1) * sizeof(*ids));
 
-	return fd < 0 ? fd : links_add(links, fd);
+	if (!ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->cnt; i++)
+		ids[to->cnt + i] = from->ids[i];
+	to->ids = ids;
+	to->kept = from->cnt ? from->kept : to->kept;
+	to->cnt += from->cnt;
+	free(from->ids);
+	*from = (struct uprobe_links){};
+	return 0;
 }
 
-static int read_int(const char *path, const char *format)
+/* The keeper's /proc/self is another one. */
+static void set_path(struct keeper_link *l, const char *path)
 {
-	FILE *f = fopen(path, "re");
-	int v, got;
+	const char *rest = path + strlen("/proc/self");
+	char self[32];
+	ssize_t n;
 
-	if (!f)
-		return -errno;
-	got = fscanf(f, format, &v);
-	fclose(f);
-	return got == 1 ? v : -EINVAL;
+	snprintf(l->path, sizeof(l->path), "%s", path);
+	if (strncmp(path, "/proc/self/", strlen("/proc/self/")) != 0)
+		return;
+	n = readlink("/proc/self", self, sizeof(self));
+	if (n > 0 && n < (ssize_t)sizeof(self))
+		snprintf(l->path, sizeof(l->path), "/proc/%.*s%s", (int)n, self, rest);
 }
 
-static int attach_perf(const struct uprobe_target *t, int prog_fd, uint64_t off, uint64_t ref_ctr_off, bool returns,
-		       struct uprobe_links *links)
+static int attach_link(struct keeper_link *l, int prog_fd, struct uprobe_links *links)
 {
-	struct perf_event_attr attr = { .size = sizeof(attr) };
-	int type = read_int("/sys/bus/event_source/devices/uprobe/type", "%d");
-	int bit = read_int("/sys/bus/event_source/devices/uprobe/format/retprobe", "config:%d");
-	int fd, err;
+	bool kept = keeper__runs();
+	int id = kept ? keeper__attach(l, prog_fd) : keeper_link__create(l, prog_fd);
 
-	if (type < 0 || bit < 0)
-		return -EOPNOTSUPP;
-	attr.type = type;
-	attr.config = returns ? 1ULL << bit : 0;
-	attr.config |= ref_ctr_off << 32; /* PERF_UPROBE_REF_CTR_OFFSET_SHIFT */
-	attr.config1 = (uintptr_t)t->path;
-	attr.config2 = off;
-	fd = syscall(SYS_perf_event_open, &attr, t->pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, prog_fd) || ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)) {
-		err = -errno;
-		close(fd);
-		return err;
+	return id < 0 ? id : links_add(links, id, kept);
+}
+
+static int attach(const struct uprobe_target *t, int prog_fd, const struct places *places, bool returns, struct uprobe_links *links)
+{
+	struct keeper_link *l = calloc(1, sizeof(*l));
+	size_t at_once = t->multi ? KEEPER_PLACES_MAX : 1;
+	int err = l ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < places->cnt && !err; i += l->cnt) {
+		l->pid = t->pid;
+		l->multi = t->multi;
+		l->returns = returns;
+		l->has_refs = places->ref_ctr_offs;
+		l->has_cookies = places->cookies;
+		l->cnt = places->cnt - i < at_once ? places->cnt - i : at_once;
+		set_path(l, t->path);
+		memcpy(l->offs, places->offs + i, l->cnt * sizeof(*l->offs));
+		if (l->has_refs)
+			memcpy(l->refs, places->ref_ctr_offs + i, l->cnt * sizeof(*l->refs));
+		if (l->has_cookies)
+			memcpy(l->cookies, places->cookies + i, l->cnt * sizeof(*l->cookies));
+		err = attach_link(l, prog_fd, links);
 	}
-	return links_add(links, fd);
+	free(l);
+	return err;
 }
 
 int uprobe__attach(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *ref_ctr_offs, size_t cnt,
 		   bool returns, struct uprobe_links *links)
 {
-	int err = 0;
-
-	if (t->multi)
-		return attach_multi(t, prog_fd, offs, ref_ctr_offs, NULL, cnt, returns, links);
-	for (size_t i = 0; i < cnt && !err; i++)
-		err = attach_perf(t, prog_fd, offs[i], ref_ctr_offs ? ref_ctr_offs[i] : 0, returns, links);
-	return err;
+	return attach(t, prog_fd, &(struct places){ offs, ref_ctr_offs, NULL, cnt }, returns, links);
 }
 
 int uprobe__attach_cookies(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *cookies, size_t cnt,
 			   struct uprobe_links *links)
 {
-	return t->multi ? attach_multi(t, prog_fd, offs, NULL, cookies, cnt, false, links) : -EOPNOTSUPP;
+	return t->multi ? attach(t, prog_fd, &(struct places){ offs, NULL, cookies, cnt }, false, links) : -EOPNOTSUPP;
 }
 
-static void *close_one(void *arg)
-{
-	close((int)(intptr_t)arg);
-	return NULL;
-}
-
-/* Each close waits for grace periods of the kernel; waiting for all at once keeps detach short. */
 void uprobe_links__close(struct uprobe_links *links)
 {
-	pthread_t *threads = calloc(links->cnt, sizeof(*threads));
-	size_t i, started = 0;
-
-	for (i = 0; i < links->cnt; i++) {
-		void *arg = (void *)(intptr_t)links->fds[i];
-
-		if (threads && !pthread_create(&threads[started], NULL, close_one, arg))
-			started++;
-		else
-			close_one(arg);
-	}
-	for (i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	free(threads);
-	free(links->fds);
-	links->fds = NULL;
-	links->cnt = 0;
+	if (links->cnt)
+		close_ids(links->ids, links->cnt, links->kept);
+	free(links->ids);
+	*links = (struct uprobe_links){};
 }

@@ -21,13 +21,14 @@ bool uprobe__have_multi(void);
 
 struct uprobe_target {
 	const char *path; /* of the file, as seen from here */
-	pid_t pid;
+	pid_t pid;        /* 0: all */
 	bool multi;       /* programs were loaded with UPROBE_MULTI_ATTACH_TYPE */
 };
 
 struct uprobe_links {
-	int *fds;
+	int *ids; /* the keeper's numbers (keeper.h); descriptors of this process where none runs */
 	size_t cnt;
+	bool kept;
 };
 
 /*
@@ -39,6 +40,8 @@ int uprobe__attach(const struct uprobe_target *t, int prog_fd, const uint64_t *o
 /* The same at entries, each with a cookie for bpf_get_attach_cookie(). -EOPNOTSUPP without multi links. */
 int uprobe__attach_cookies(const struct uprobe_target *t, int prog_fd, const uint64_t *offs, const uint64_t *cookies, size_t cnt,
 			   struct uprobe_links *links);
+/* Hands FROM's links over to TO. 0 or -ENOMEM. */
+int uprobe_links__move(struct uprobe_links *to, struct uprobe_links *from);
 void uprobe_links__close(struct uprobe_links *links);
 
 #endif

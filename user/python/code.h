@@ -3,6 +3,7 @@
 #ifndef CODE_H
 #define CODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,9 @@ struct py_code {
 	int first_traceable; /* byte offset; before it a frame is being set up and counts as not there (3.11+, else 0) */
 	unsigned char *line_table; /* co_lnotab to 3.9, co_linetable from 3.10 */
 	size_t line_table_size;    /* at most 1 MiB */
-	int minor;
+	int line_format; /* enum line_format of layout.h */
+	int64_t bytecode_bytes; /* 3.11+, else 0 */
+	uint64_t bytecode;      /* address of the bytes object that has it, to 3.10, else 0 */
 	uint64_t identity; /* a hash of the fields that tell this code object from another one later at the same address */
 };
 
@@ -32,7 +35,14 @@ void py_code__free(struct py_code *code);
  */
 int py_code__line(const struct py_code *code, int lasti);
 
+/*
+ * Can a frame stand at LASTI? It is in the code; to 3.10, where the code is read for it, the instruction is one that may call (a frame that
+ * has called: OUTER) or allocate. Some frames of each program may stand elsewhere (destructors, signals), most may not. 1, 0, or -errno: cannot be read.
+ */
+int py_code__position(const struct py_interp *py, const struct py_code *code, int lasti, bool outer);
+
 /* Pure decoders, one per format: bytes in, line out. */
+int pyline__unsigned(const unsigned char *table, size_t size, int first_line, int lasti);    /* 2.7 */
 int pyline__lnotab(const unsigned char *table, size_t size, int first_line, int lasti);      /* 3.6-3.9 */
 int pyline__linetable310(const unsigned char *table, size_t size, int first_line, int lasti); /* PEP 626 */
 int pyline__locations(const unsigned char *table, size_t size, int first_line, int lasti);   /* 3.11+ */

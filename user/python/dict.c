@@ -38,6 +38,9 @@ int dict_keys__decode(const struct py_layout *l, const void *header, struct dict
 	bool general = true;
 	uint64_t capacity;
 
+	if (l->keys_size + 8 > DICT_KEYS_HEADER_BYTES || l->keys_usable + 8 > DICT_KEYS_HEADER_BYTES ||
+	    l->keys_nentries + 8 > DICT_KEYS_HEADER_BYTES || (l->keys_kind != NO_OFF && l->keys_kind >= DICT_KEYS_HEADER_BYTES))
+		return -EFAULT;
 	if (l->keys_kind != NO_OFF) {
 		if (bytes[l->keys_size] > 40 || bytes[l->keys_kind] > 2)
 			return -EFAULT;
@@ -78,8 +81,12 @@ static bool is_key(const struct lookup *find, const unsigned char *bytes)
 	const struct py_layout *l = find->py->layout;
 	uint32_t state;
 
-	memcpy(&state, bytes + l->str_state, sizeof(state));
-	return word(bytes, 8) == find->py->types.str && word(bytes, l->str_length) == find->len && (state >> 5 & 3) == 3 &&
+	if (l->str_state != NO_OFF) {
+		memcpy(&state, bytes + l->str_state, sizeof(state));
+		if ((state >> 5 & 3) != 3)
+			return false;
+	}
+	return word(bytes, 8) == find->py->types.str && word(bytes, l->str_length) == find->len &&
 	       !memcmp(bytes + l->str_ascii_size, find->key, find->len);
 }
 
@@ -120,6 +127,22 @@ static int find_in_batch(const struct lookup *find, uint64_t i, uint64_t cnt, ui
 	return -ENOENT;
 }
 
+/* Objects/dictobject.c of 2.7: one table of (hash, key, value), a power of two long. */
+static int start_lookup_27(struct lookup *find, uint64_t dict)
+{
+	const struct py_layout *l = find->py->layout;
+	uint64_t mask;
+	int err;
+
+	err = remote__read_u64(&find->py->mem, dict + l->dict_mask, &mask);
+	if (!err)
+		err = remote__read_u64(&find->py->mem, dict + l->dict_keys, &find->keys_addr);
+	if (!err && (mask & (mask + 1) || mask < 7))
+		err = -EFAULT;
+	find->keys = (struct dict_keys){ .nentries = mask + 1, .entry_size = DICT27_ENTRY_BYTES, .key_off = 8, .value_off = 16 };
+	return err;
+}
+
 static int start_lookup(struct lookup *find, uint64_t dict)
 {
 	unsigned char header[DICT_KEYS_HEADER_BYTES];
@@ -129,6 +152,8 @@ static int start_lookup(struct lookup *find, uint64_t dict)
 	find->len = strlen(find->key);
 	if (find->len + l->str_ascii_size + 1 > KEY_BYTES)
 		return -EINVAL;
+	if (l->dict_mask != NO_OFF)
+		return start_lookup_27(find, dict);
 	err = remote__read_u64(&find->py->mem, dict + l->dict_keys, &find->keys_addr);
 	if (!err)
 		err = remote__read_u64(&find->py->mem, dict + l->dict_values, &find->values_addr);
@@ -139,6 +164,36 @@ static int start_lookup(struct lookup *find, uint64_t dict)
 	if (find->values_addr)
 		find->values_addr += l->values_first;
 	return dict_keys__decode(l, header, &find->keys);
+}
+
+int py_dict__entries(const struct py_interp *py, uint64_t dict, struct dict_entry *out, size_t max)
+{
+	unsigned char entries[BATCH_CNT * 24];
+	struct lookup find = { .py = py, .key = "" };
+	uint64_t size, cnt, n = 0;
+	int err = start_lookup(&find, dict);
+
+	if (err)
+		return err;
+	size = find.keys.entry_size;
+	if (find.values_addr || find.keys.nentries > ENTRIES_MAX)
+		return -EFAULT;
+	for (uint64_t i = 0; i < find.keys.nentries; i += cnt) {
+		cnt = find.keys.nentries - i < BATCH_CNT ? find.keys.nentries - i : BATCH_CNT;
+		err = remote__read(&py->mem, find.keys_addr + find.keys.entries_off + i * size, entries, cnt * size);
+		if (err)
+			return err;
+		for (uint64_t k = 0; k < cnt; k++) {
+			const unsigned char *entry = entries + k * size;
+
+			if (!word(entry, find.keys.value_off))
+				continue;
+			if (n == max)
+				return -EFAULT;
+			out[n++] = (struct dict_entry){ word(entry, find.keys.key_off), word(entry, find.keys.value_off) };
+		}
+	}
+	return n;
 }
 
 int py_dict__find(const struct py_interp *py, uint64_t dict, const char *key, uint64_t *value)

@@ -21,7 +21,19 @@ struct dict_keys {
 struct py_layout;
 int dict_keys__decode(const struct py_layout *l, const void *header, struct dict_keys *out);
 
+/* PyDictEntry of 2.7: hash, key, value. */
+#define DICT27_ENTRY_BYTES 24
+
 /* The value of a str key, found by looking at entries one by one (at most 65,536). -ENOENT, -EFAULT (no dict). */
 int py_dict__find(const struct py_interp *py, uint64_t dict, const char *key, uint64_t *value);
+
+struct dict_entry {
+	uint64_t key, value;
+};
+/*
+ * All entries that have a value, in their order, if they are at most MAX and the dict keeps its values with its keys (classes and
+ * modules do). How many, or -EFAULT (no such dict).
+ */
+int py_dict__entries(const struct py_interp *py, uint64_t dict, struct dict_entry *out, size_t max);
 
 #endif

@@ -9,19 +9,23 @@
 #include "python.h"
 #include "runtime.h"
 #include "version.h"
+#include "witness.h"
+
+enum { TUPLE_LISTS = 19 }; /* to 3.12 for lengths up to 19, later 20 */
 
 static int choose_layout(struct py_interp *py, const struct reason *why)
 {
 	if (py->free_threaded)
 		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d is a free-threaded build: not supported yet",
 				   py->version, py->pid);
-	if (py->debug)
-		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d is a debug build: not supported", py->version,
-				   py->pid);
-	py->layout = py_layout__find(py->major, py->minor);
+	if (py->trace_refs)
+		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d was built with Py_TRACE_REFS, which makes each object longer: not "
+				   "supported", py->version, py->pid);
+	py->layout = py_layout__find_patch(py->major, py->minor, py->patch);
 	if (!py->layout)
 		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d is not supported; supported: CPython %s",
 				   py->version, py->pid, PY_VERSIONS_SUPPORTED);
+	py->gc_head_bytes = py->layout->gc_head;
 	return 0;
 }
 
@@ -30,12 +34,17 @@ static int find_types(struct py_interp *py, const struct reason *why)
 	py->types = (struct py_types){
 		.type = module__symbol(py, "PyType_Type"),
 		.code = module__symbol(py, "PyCode_Type"),
-		.str = module__symbol(py, "PyUnicode_Type"),
+		.str = module__symbol(py, py->major < 3 ? "PyString_Type" : "PyUnicode_Type"),
+		.bytes = module__symbol(py, py->major < 3 ? "PyString_Type" : "PyBytes_Type"),
+		.function = module__symbol(py, "PyFunction_Type"),
 		.dict = module__symbol(py, "PyDict_Type"),
 		.list = module__symbol(py, "PyList_Type"),
+		.tuple = module__symbol(py, "PyTuple_Type"),
 		.set = module__symbol(py, "PySet_Type"),
 		.frozenset = module__symbol(py, "PyFrozenSet_Type"),
 		.bytearray = module__symbol(py, "PyByteArray_Type"),
+		.float_ = module__symbol(py, "PyFloat_Type"),
+		.frame = module__symbol(py, "PyFrame_Type"),
 	};
 	if (!py->types.type || !py->types.code || !py->types.str)
 		return reason__set(why, -EOPNOTSUPP, "Python %s in process %d does not export its types", py->version, py->pid);
@@ -49,6 +58,13 @@ static void find_set_dummy(struct py_interp *py)
 
 	if (!addr || remote__read_u64(&py->mem, addr, &py->set_dummy_addr))
 		py->set_dummy_addr = 0;
+}
+
+bool py_interp__check_names(struct py_interp *py)
+{
+	if (py->names.types == NAMES_UNCHECKED || py->names.codes == NAMES_UNCHECKED)
+		witness__ask(py, &py->names);
+	return py->names.types != NAMES_UNCHECKED && py->names.codes != NAMES_UNCHECKED;
 }
 
 static int open_once(struct py_interp *py, pid_t pid, bool early, char *why_text, size_t why_size)
@@ -80,6 +96,8 @@ static int open_once(struct py_interp *py, pid_t pid, bool early, char *why_text
 		goto out;
 	find_set_dummy(py);
 	err = runtime__find(py, &why);
+	if (!err)
+		py_interp__check_names(py);
 	if (early && err == -EAGAIN)
 		err = 0;
 out:
@@ -124,17 +142,47 @@ void py_interp__close(struct py_interp *py)
 void py_interp__walk_layout(const struct py_interp *py, struct walk_layout *out)
 {
 	py_layout__walk(py->layout, out);
+	out->gc_head_bytes = py->gc_head_bytes;
+}
+
+/* The dead keep their type. What is being taken out while we look may be something else a moment later. */
+static bool is_tuple_or_nothing(const struct py_interp *py, uint64_t head_addr)
+{
+	uint64_t tuple, type;
+
+	for (int i = 0; i < 3; i++) {
+		if (remote__read_u64(&py->mem, head_addr, &tuple))
+			return false;
+		if (!tuple || (!remote__read_u64(&py->mem, tuple + 8, &type) && type == py->types.tuple))
+			return true;
+	}
+	return false;
+}
+
+static bool lists_are_there(const struct py_interp *py)
+{
+	const struct py_layout *l = py->layout;
+
+	if (l->free_tuples == NO_OFF)
+		return false;
+	for (int i = 0; i < TUPLE_LISTS && py->interp_addr; i++)
+		if (!is_tuple_or_nothing(py, py->interp_addr + l->free_tuples + i * l->free_tuples_step))
+			return false;
+	return true;
 }
 
 void py_interp__freelists(const struct py_interp *py, struct py_freelists *out)
 {
 	const struct py_layout *l = py->layout;
+	uint32_t later = py->debug ? l->debug_free_lists : 0;
 
 	*out = (struct py_freelists){
-		.known = l->free_dicts != NO_OFF,
-		.keys_cnt = l->free_keys_cnt, .keys = l->free_keys,
-		.dict_cnt = l->free_dict_cnt, .dicts = l->free_dicts, .list_cnt = l->free_list_cnt, .lists = l->free_lists,
-		.tuples = l->free_tuples, .floats = l->free_floats,
+		.known = lists_are_there(py),
+		.keys_cnt = l->free_keys_cnt + later, .keys = l->free_keys + later,
+		.dict_cnt = l->free_dict_cnt == NO_OFF ? NO_OFF : l->free_dict_cnt + later, .dicts = l->free_dicts + later,
+		.list_cnt = l->free_list_cnt + later, .lists = l->free_lists + later,
+		.chains = l->free_dict_cnt == NO_OFF, .tuples = l->free_tuples + later, .tuples_step = l->free_tuples_step,
+		.floats = l->free_floats + later, .ints = l->free_ints == NO_OFF ? 0 : l->free_ints + later,
 	};
 }
 
@@ -145,6 +193,8 @@ int py_interp__gc_stats(const struct py_interp *py, struct py_gc_stats *out)
 	} stats[3];
 	int err;
 
+	if (!py->gc_stats_addr)
+		return -ENOENT;
 	err = remote__read(&py->mem, py->gc_stats_addr, stats, sizeof(stats));
 	if (err)
 		return err;

@@ -10,7 +10,21 @@ static int to_line(int64_t line)
 	return line > 0 && line <= INT_MAX ? (int)line : 0;
 }
 
-/* PyCode_Addr2Line() of Objects/codeobject.c, 3.6-3.9: pairs of (bytecode delta, signed line delta) */
+/* PyCode_Addr2Line() of Objects/codeobject.c, 2.7: pairs of (bytecode delta, line delta) */
+int pyline__unsigned(const unsigned char *table, size_t size, int first_line, int lasti)
+{
+	int64_t line = first_line, addr = 0;
+
+	for (size_t i = 0; i + 1 < size; i += 2) {
+		addr += table[i];
+		if (addr > lasti)
+			break;
+		line += table[i + 1];
+	}
+	return to_line(line);
+}
+
+/* The same, 3.6-3.9: pairs of (bytecode delta, signed line delta) */
 int pyline__lnotab(const unsigned char *table, size_t size, int first_line, int lasti)
 {
 	int64_t line = first_line, addr = 0;

@@ -7,14 +7,15 @@
 
 enum { MODULES_MAX = 1024 };
 
-enum module_kind { MODULE_OTHER, MODULE_CPYTHON, MODULE_OLD_CPYTHON, MODULE_PYPY };
+enum module_kind { MODULE_OTHER, MODULE_CPYTHON, MODULE_PYPY };
 
 struct search {
 	struct py_interp *py;
 	const struct proc_maps *maps;
 	char exe[4096];
-	bool old_cpython, pypy;
+	bool pypy;
 	bool exe_mapped;
+	bool nameless;        /* the executable is an interpreter without symbols */
 	bool wants_libpython; /* the executable does: it may not be loaded yet */
 	int open_error;
 };
@@ -39,8 +40,13 @@ static enum module_kind classify(const struct elf_file *elf)
 		return MODULE_CPYTHON;
 	if (has_symbol(elf, "rpython_startup_code") || has_symbol(elf, "pypy_main_startup"))
 		return MODULE_PYPY;
-	/* 2.x-3.6: the state is in separate variables. */
-	return has_symbol(elf, "PyInterpreterState_New") ? MODULE_OLD_CPYTHON : MODULE_OTHER;
+	/* 2.7-3.6: the state is in separate variables. */
+	return has_symbol(elf, "PyInterpreterState_Head") ? MODULE_CPYTHON : MODULE_OTHER;
+}
+
+bool module__is_cpython(const struct elf_file *elf)
+{
+	return classify(elf) == MODULE_CPYTHON;
 }
 
 static int place_module(struct py_interp *py, const struct proc_maps *maps, const struct proc_map *map)
@@ -48,17 +54,12 @@ static int place_module(struct py_interp *py, const struct proc_maps *maps, cons
 	const struct elf_segment *segs;
 	size_t cnt = elf_file__segments(py->elf, &segs);
 	const uint64_t page = 4096;
-	size_t i;
+	int err = elf_file__bias(py->elf, map->start, map->file_off, &py->bias);
 
-	for (i = 0; i < cnt; i++)
-		if (segs[i].x && map->file_off >= (segs[i].file_off & -page) &&
-		    map->file_off < segs[i].file_off + segs[i].file_size)
-			break;
-	if (i == cnt)
-		return -ENOEXEC;
-	py->bias = map->start - map->file_off + segs[i].file_off - segs[i].addr;
+	if (err)
+		return err;
 	py->module_start = UINT64_MAX;
-	for (i = 0; i < cnt; i++) {
+	for (size_t i = 0; i < cnt; i++) {
 		uint64_t start = (segs[i].addr & -page) + py->bias;
 		uint64_t end = ((segs[i].addr + segs[i].mem_size + page - 1) & -page) + py->bias;
 
@@ -78,6 +79,22 @@ static int rank_map(const struct search *s, const struct proc_map *map)
 	return strstr(basename_of(map->path), "python") || strstr(basename_of(map->path), "pypy") ? 1 : 2;
 }
 
+/* An interpreter that was linked in and then stripped: its text is there, its names are not. */
+static bool is_nameless_cpython(const struct elf_file *elf)
+{
+	static const char text[] = "PYTHONHASHSEED";
+	const struct elf_segment *segs;
+	size_t cnt = elf_file__segments(elf, &segs);
+
+	for (size_t i = 0; i < cnt; i++) {
+		const void *bytes = segs[i].w ? NULL : elf_file__bytes(elf, segs[i].addr, segs[i].file_size);
+
+		if (bytes && memmem(bytes, segs[i].file_size, text, sizeof(text)))
+			return true;
+	}
+	return false;
+}
+
 /* 0: this is it. -ENOENT: it is not. */
 static int try_module(struct search *s, const struct proc_map *map)
 {
@@ -95,14 +112,15 @@ static int try_module(struct search *s, const struct proc_map *map)
 	}
 	kind = classify(py->elf);
 	s->pypy |= kind == MODULE_PYPY;
-	s->old_cpython |= kind == MODULE_OLD_CPYTHON;
 	if (kind == MODULE_CPYTHON && !place_module(py, s->maps, map)) {
 		snprintf(py->module_path, sizeof(py->module_path), "%s", map->path);
 		py->shared = strcmp(map->path, s->exe) != 0;
 		return 0;
 	}
-	if (!rank_map(s, map))
+	if (!rank_map(s, map)) {
 		s->wants_libpython = elf_file__needs(py->elf, "libpython");
+		s->nameless = kind == MODULE_OTHER && is_nameless_cpython(py->elf);
+	}
 	elf_file__close(py->elf);
 	py->elf = NULL;
 	return -ENOENT;
@@ -125,8 +143,8 @@ static int search_rank(struct search *s, int rank)
 		tried++;
 		if (!try_module(s, map))
 			return 0;
-		/* Once a PyPy or a 3.6 was seen, there is no use in opening all its extensions. */
-		if (s->pypy || s->old_cpython)
+		/* Once a PyPy was seen, there is no use in opening all its extensions. */
+		if (s->pypy)
 			return -ENOENT;
 	}
 	return -ENOENT;
@@ -147,18 +165,43 @@ int module__find(struct py_interp *py, const struct proc_maps *maps, const struc
 		if (s.pypy)
 			return reason__set(why, -ENOEXEC, "process %d (%s) is PyPy; only CPython can be traced", py->pid,
 					   s.exe);
-		if (s.old_cpython)
-			return reason__set(why, -EOPNOTSUPP, "process %d (%s) is a CPython older than 3.7; supported: %s",
-					   py->pid, s.exe, "CPython " PY_VERSIONS_SUPPORTED);
 	}
 	/* exec replaces the name and the mappings one after the other. */
 	if (s.wants_libpython || !s.exe_mapped)
 		return reason__set(why, -EAGAIN, "the Python in process %d is not loaded yet", py->pid);
+	if (s.nameless)
+		return reason__set(why, -EOPNOTSUPP, "process %d (%s) has an interpreter without symbols in it (linked statically, then "
+				   "stripped): nothing tells where it is", py->pid, s.exe);
 	if (s.open_error)
 		return reason__set(why, s.open_error == -EACCES || s.open_error == -EPERM ? -EPERM : -ENOEXEC,
 				   "no CPython found in process %d (%s), and not all its files could be opened: %s", py->pid,
 				   s.exe, strerror(-s.open_error));
 	return reason__set(why, -ENOEXEC, "process %d (%s) is no CPython", py->pid, s.exe);
+}
+
+uint64_t module__returned_variable(const struct py_interp *py, const char *function)
+{
+	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
+	const uint8_t *code;
+	struct elf_sym sym;
+	uint64_t next;
+	int32_t disp;
+	size_t len;
+
+	if (elf_file__symbol(py->elf, function, &sym))
+		return 0;
+	code = elf_file__bytes(py->elf, sym.addr, 16);
+	next = sym.addr;
+	if (code && !memcmp(code, endbr64, sizeof(endbr64))) {
+		code += sizeof(endbr64);
+		next += sizeof(endbr64);
+	}
+	/* mov disp32(%rip),%rax or, without the prefix, %eax; ret */
+	len = code && code[0] == 0x48 ? 7 : 6;
+	if (!code || code[len - 6] != 0x8b || code[len - 5] != 0x05 || code[len] != 0xc3)
+		return 0;
+	memcpy(&disp, code + len - 4, sizeof(disp));
+	return next + len + disp + py->bias;
 }
 
 uint64_t module__symbol(const struct py_interp *py, const char *name)

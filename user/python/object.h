@@ -65,6 +65,12 @@ size_t py_object__owned(const struct py_interp *py, uint64_t object, const struc
 			size_t max);
 
 /*
+ * How many dead objects of a TYPE (or memory of an enum block_use) the interpreter keeps in a free list; 0: none, or not known.
+ * PyDict_MAXFREELIST (for key tables, too), PyList_MAXFREELIST, PyFloat_MAXFREELIST, PyFrame_MAXFREELIST: the same from 2.7 to 3.12.
+ */
+uint32_t py_type__recycled_max(const struct py_interp *py, uint64_t type);
+
+/*
  * What CPython's function FUNCTION (a symbol, compiler suffixes like ".part.0" allowed) allocates buffers for, where that is one thing
  * only. USE_UNKNOWN for all others.
  */

@@ -60,8 +60,10 @@ static void add_dict(struct buffers *b, uint64_t dict)
 {
 	const struct py_layout *l = b->py->layout;
 	uint64_t keys = read_word(b->py, dict + l->dict_keys);
-	uint64_t values = read_word(b->py, dict + l->dict_values);
+	uint64_t values = l->dict_values == NO_OFF ? 0 : read_word(b->py, dict + l->dict_values);
 
+	if (l->dict_small_table != NO_OFF && keys == dict + l->dict_small_table)
+		return;
 	if (values)
 		add_values(b, values);
 	else
@@ -156,7 +158,7 @@ int py_type__owner(const struct py_interp *py, uint64_t type, struct py_owner *o
 	err = type_info__read(py, type, &t);
 	if (err)
 		return err;
-	out->head_bytes = (t.flags & TYPE_GC ? 16 : 0) + (t.flags & py->layout->preheader_flags ? py->layout->preheader_bytes : 0);
+	out->head_bytes = (t.flags & TYPE_GC ? py->gc_head_bytes : 0) + (t.flags & py->layout->preheader_flags ? py->layout->preheader_bytes : 0);
 	out->managed = t.flags & py->layout->preheader_flags & TYPE_MANAGED_DICT;
 	for (int i = 0; i < BASES_MAX; i++) {
 		out->container = container_of_type(py, &t);
@@ -171,4 +173,13 @@ size_t py_object__buffers(const struct py_interp *py, uint64_t object, uint64_t 
 	struct py_owner owner;
 
 	return py_type__owner(py, type, &owner) ? 0 : py_object__owned(py, object, &owner, out, max);
+}
+
+uint32_t py_type__recycled_max(const struct py_interp *py, uint64_t type)
+{
+	if (type == py->types.float_)
+		return type ? 100 : 0;
+	if (type == py->types.frame)
+		return type ? 200 : 0;
+	return type == USE_DICT_KEYS || (type && (type == py->types.dict || type == py->types.list)) ? 80 : 0;
 }

@@ -10,6 +10,7 @@
 #include "layout.h"
 #include "python.h"
 #include "type.h"
+#include "utf8.h"
 
 enum {
 	HEADER_BYTES = 80, /* PyUnicodeObject, the largest form */
@@ -38,7 +39,7 @@ static int read_header(const struct py_interp *py, uint64_t addr, unsigned char 
 	if (err != -EFAULT)
 		return err;
 	memset(header, 0, HEADER_BYTES);
-	return remote__read(&py->mem, addr, header, py->layout->str_ascii_size);
+	return py->layout->str_ascii_size > HEADER_BYTES ? err : remote__read(&py->mem, addr, header, py->layout->str_ascii_size);
 }
 
 static int decode_header(const struct py_interp *py, uint64_t addr, const unsigned char *header, struct str_form *out)
@@ -47,6 +48,9 @@ static int decode_header(const struct py_interp *py, uint64_t addr, const unsign
 	uint32_t state;
 	bool compact, ascii;
 
+	if (l->str_state + 4 > HEADER_BYTES || l->str_length + 8 > HEADER_BYTES || l->str_data + 8 > HEADER_BYTES ||
+	    (l->str_wstr != NO_OFF && (l->str_wstr + 8 > HEADER_BYTES || l->str_wstr_length + 8 > HEADER_BYTES)))
+		return -EFAULT;
 	memcpy(&state, header + l->str_state, sizeof(state));
 	compact = state >> 5 & 1;
 	ascii = state >> 6 & 1;
@@ -149,6 +153,50 @@ static int read_text(const struct py_interp *py, const struct str_form *form, ch
 	return err;
 }
 
+/* A character's text, or the byte's where there is none; returns the bytes of IN that it is for. */
+static size_t encode_bytes(const char *in, size_t len, char out[8], size_t *out_len)
+{
+	uint32_t c;
+	size_t n = utf8__decode(in, len, &c);
+
+	if (!n || !*in) {
+		*out_len = sprintf(out, "\\x%02x", (unsigned char)*in);
+		return 1;
+	}
+	memcpy(out, in, n);
+	*out_len = n;
+	return n;
+}
+
+/* PyStringObject, 2.7 */
+static int read_byte_text(const struct py_interp *py, uint64_t addr, const unsigned char *header, char *out, size_t out_size)
+{
+	const struct py_layout *l = py->layout;
+	uint64_t size = field(header, l->str_length);
+	size_t len = 0, n;
+	char *bytes, one[8];
+	int err;
+
+	if (size > INT64_MAX)
+		return -EFAULT;
+	if (size > out_size)
+		size = out_size;
+	bytes = malloc(size + 1);
+	if (!bytes)
+		return -ENOMEM;
+	err = remote__read(&py->mem, addr + l->str_ascii_size, bytes, size);
+	for (size_t i = 0; !err && i < size;) {
+		i += encode_bytes(bytes + i, size - i, one, &n);
+		if (n >= out_size - len)
+			break;
+		memcpy(out + len, one, n);
+		len += n;
+	}
+	out[len] = '\0';
+	free(bytes);
+	return err;
+}
+
 int py_str__read(const struct py_interp *py, uint64_t addr, char *out, size_t out_size)
 {
 	unsigned char header[HEADER_BYTES];
@@ -166,9 +214,11 @@ int py_str__read(const struct py_interp *py, uint64_t addr, char *out, size_t ou
 		err = type_info__read(py, field(header, 8), &type);
 		if (err)
 			return err;
-		if (!(type.flags & TYPE_STR_SUBCLASS))
+		if (!(type.flags & (py->layout->str_state == NO_OFF ? TYPE_STRING_SUBCLASS : TYPE_STR_SUBCLASS)))
 			return -EFAULT;
 	}
+	if (py->layout->str_state == NO_OFF)
+		return read_byte_text(py, addr, header, out, out_size);
 	err = decode_header(py, addr, header, &form);
 	return err ? err : read_text(py, &form, out, out_size);
 }

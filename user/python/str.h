@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* str objects in foreign memory, as UTF-8. Layout: Include/cpython/unicodeobject.h. */
+/*
+ * str objects in foreign memory, as UTF-8. Layout: Include/cpython/unicodeobject.h; 2.7, where a str is bytes:
+ * Include/stringobject.h.
+ */
 #ifndef STR_H
 #define STR_H
 
@@ -10,7 +13,7 @@ struct py_interp;
 
 /*
  * The text of the str (or instance of a subclass) at ADDR: at most OUT_SIZE bytes, NUL included, cut at a character.
- * Lone surrogates become the text \udcXX, U+0000 the text \x00. 0, -EFAULT (no str), -ESRCH, -EPERM.
+ * Lone surrogates become the text \udcXX, U+0000 and (2.7) bytes that are no UTF-8 the text \xXX. 0, -EFAULT (no str), -ESRCH, -EPERM.
  */
 int py_str__read(const struct py_interp *py, uint64_t addr, char *out, size_t out_size);
 /* The same, owned by the caller. */

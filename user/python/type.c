@@ -56,15 +56,27 @@ static int check_metatype(const struct py_interp *py, uint64_t metatype)
 	return -EFAULT;
 }
 
+/* How much of a type holds all that is wanted. */
+static uint32_t wanted_bytes(const struct py_layout *l)
+{
+	const uint32_t fields[] = { l->type_name, l->type_basicsize, l->type_itemsize, l->type_dealloc, l->type_flags, l->type_base, l->type_dict };
+	uint32_t end = 16;
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		end = fields[i] + 8 > end ? fields[i] + 8 : end;
+	return end;
+}
+
 int type_info__read(const struct py_interp *py, uint64_t addr, struct type_info *out)
 {
 	const struct py_layout *l = py->layout;
 	unsigned char bytes[TYPE_MAX_BYTES];
+	uint32_t wanted = wanted_bytes(l);
 	int err;
 
-	if (!is_address(addr))
+	if (!is_address(addr) || wanted > sizeof(bytes))
 		return -EFAULT;
-	err = remote__read(&py->mem, addr, bytes, l->type_dict + 8);
+	err = remote__read(&py->mem, addr, bytes, wanted);
 	if (err)
 		return err;
 	*out = (struct type_info){
@@ -112,13 +124,23 @@ static int make_stamp(const struct py_interp *py, const struct type_info *t, uin
 	return 0;
 }
 
-/* type_module() of Objects/typeobject.c; empty when __module__ is missing or no str. */
-static void read_module(const struct py_interp *py, const struct type_info *t, char *out, size_t out_size)
+/* type_module() of Objects/typeobject.c; empty when __module__ is missing or no str. What cannot be read is neither. */
+static int read_module(const struct py_interp *py, const struct type_info *t, char *out, size_t out_size)
 {
-	uint64_t module;
+	struct type_info type;
+	uint64_t module, module_type;
+	int err;
 
-	if (py_dict__find(py, t->dict, "__module__", &module) || py_str__read(py, module, out, out_size))
-		out[0] = '\0';
+	out[0] = '\0';
+	err = py_dict__find(py, t->dict, "__module__", &module);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = remote__read_u64(&py->mem, module + 8, &module_type);
+	if (!err)
+		err = type_info__read(py, module_type, &type);
+	if (err || !(type.flags & (py->major < 3 ? TYPE_STRING_SUBCLASS : TYPE_STR_SUBCLASS)))
+		return err;
+	return py_str__read(py, module, out, out_size);
 }
 
 static int heap_type_name(const struct py_interp *py, const struct type_info *t, char *out, size_t out_size)
@@ -130,10 +152,11 @@ static int heap_type_name(const struct py_interp *py, const struct type_info *t,
 	err = remote__read_u64(&py->mem, t->addr + py->layout->heap_type_qualname, &addr);
 	if (!err)
 		err = py_str__read(py, addr, qualname, sizeof(qualname));
+	if (!err)
+		err = read_module(py, t, module, sizeof(module));
 	if (err)
 		return err;
-	read_module(py, t, module, sizeof(module));
-	if (!module[0] || !strcmp(module, "builtins"))
+	if (!module[0] || !strcmp(module, py->major < 3 ? "__builtin__" : "builtins"))
 		snprintf(out, out_size, "%s", qualname);
 	else
 		snprintf(out, out_size, "%s.%s", module, qualname);
@@ -158,6 +181,8 @@ int py_type__name(const struct py_interp *py, uint64_t addr, char *out, size_t o
 	struct type_info t;
 	int err;
 
+	if (py->names.types == NAMES_FALSE)
+		return -EFAULT;
 	err = type_info__read(py, addr, &t);
 	if (!err && stamp)
 		err = make_stamp(py, &t, stamp);

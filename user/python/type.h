@@ -7,12 +7,13 @@
 
 struct py_interp;
 
-/* Py_TPFLAGS_*: the same bits in 3.6-3.13. */
+/* Py_TPFLAGS_*: the same bits in 2.7 and 3.6-3.14. */
 #define TYPE_MANAGED_DICT (1UL << 4) /* 3.11+ */
 #define TYPE_HEAP (1UL << 9)
 #define TYPE_READY (1UL << 12)
 #define TYPE_GC (1UL << 14)
 #define TYPE_LIST_SUBCLASS (1UL << 25)
+#define TYPE_STRING_SUBCLASS (1UL << 27) /* 2.7: str; later bytes */
 #define TYPE_STR_SUBCLASS (1UL << 28)
 #define TYPE_DICT_SUBCLASS (1UL << 29)
 #define TYPE_TYPE_SUBCLASS (1UL << 31)

@@ -12,7 +12,6 @@ enum {
 	HEAD_BYTES = 4096,   /* how much of a block is looked at */
 	SLACK_BYTES = 32,    /* by which an allocator may round a size up */
 	SAMPLES = 16,
-	DEQUE_LEN = 64,      /* BLOCKLEN of Modules/_collectionsmodule.c */
 	LINEAR_PROBES = 9,   /* Objects/setobject.c */
 	SET_PLACES_MIN = 16, /* smaller ones are inside the set */
 	SET_WINDOWS = 16,
@@ -50,6 +49,7 @@ enum block_use block_use__of_function(const char *function)
 		{ "PyByteArray_FromStringAndSize", USE_BYTEARRAY },
 		{ "new_keys_object", USE_DICT_KEYS },       { "clone_combined_dict_keys", USE_DICT_KEYS },
 		{ "new_values", USE_DICT_VALUES },          { "_PyObject_InitializeDict", USE_DICT_VALUES },
+		{ "dictresize", USE_DICT_KEYS },            /* 2.7 and to 3.10 */
 		{ "set_table_resize", USE_SET_TABLE },      { "newblock", USE_DEQUE_BLOCK },
 	};
 	size_t len = strcspn(function, ".");
@@ -78,13 +78,42 @@ static bool is_object(const struct block *b, uint64_t addr)
 
 	if (!is_address(addr) || remote__read(&b->py->mem, addr, header, sizeof(header)))
 		return false;
+	header[0] &= b->py->layout->refcnt_mask;
 	return header[0] && header[0] <= UINT32_MAX && !type_info__read(b->py, header[1], &t);
+}
+
+/*
+ * Objects/dictobject.c of 2.7: (hash, key, value) each, a power of two of them. Most keys are in the place that their hash says. A
+ * deleted one has a key, but no value.
+ */
+static bool is_dict27_table(const struct block *b)
+{
+	uint64_t places = 8, seen = 0, near = 0;
+
+	while (places * DICT27_ENTRY_BYTES + SLACK_BYTES <= b->size && places < 1UL << 40)
+		places *= 2;
+	if (!fits(b, places * DICT27_ENTRY_BYTES))
+		return false;
+	for (uint64_t i = 0; i < places && 3 * i + 2 < b->word_cnt; i++) {
+		const uint64_t *entry = b->words + 3 * i;
+
+		if (!entry[1] && !entry[2])
+			continue;
+		if (!is_address(entry[1]) || (entry[2] && !is_address(entry[2])))
+			return false;
+		if (seen++ < SAMPLES && !is_object(b, entry[1]))
+			return false;
+		near += ((i - entry[0]) & (places - 1)) == 0;
+	}
+	return seen && near * 2 > seen;
 }
 
 static bool is_dict_keys(const struct block *b)
 {
 	struct dict_keys keys;
 
+	if (b->py->layout->dict_mask != NO_OFF)
+		return is_dict27_table(b);
 	if (b->word_cnt * 8 < DICT_KEYS_HEADER_BYTES || !b->words[0] || b->words[0] > UINT32_MAX)
 		return false;
 	return !dict_keys__decode(b->py->layout, b->words, &keys) && fits(b, keys.total_bytes);
@@ -146,7 +175,8 @@ struct set_table {
 static bool look_at_places(const struct block *b, const uint64_t *words, uint64_t first, uint64_t cnt, struct set_table *t)
 {
 	for (uint64_t i = 0; i < cnt; i++) {
-		uint64_t key = words[2 * i], hash = words[2 * i + 1];
+		const bool hash_first = b->py->layout->set_hash_first;
+		uint64_t key = words[2 * i + hash_first], hash = words[2 * i + !hash_first];
 
 		if (!key && !hash)
 			continue;
@@ -191,15 +221,14 @@ static bool is_set_table(const struct block *b)
 /* Links at the ends of a deque are not set: one neighbour that links back is enough. */
 static bool is_deque_block(const struct block *b)
 {
+	const uint32_t left = b->py->layout->deque_left_link, right = b->py->layout->deque_right_link;
 	uint64_t back;
 
-	if (!fits(b, (DEQUE_LEN + 2) * 8))
+	if (!fits(b, (b->py->layout->deque_len + 2) * 8))
 		return false;
-	if (is_address(b->words[0]) &&
-	    !remote__read_u64(&b->py->mem, b->words[0] + (DEQUE_LEN + 1) * 8, &back) && back == b->addr)
+	if (is_address(b->words[left / 8]) && !remote__read_u64(&b->py->mem, b->words[left / 8] + right, &back) && back == b->addr)
 		return true;
-	return is_address(b->words[DEQUE_LEN + 1]) &&
-	       !remote__read_u64(&b->py->mem, b->words[DEQUE_LEN + 1], &back) && back == b->addr;
+	return is_address(b->words[right / 8]) && !remote__read_u64(&b->py->mem, b->words[right / 8] + left, &back) && back == b->addr;
 }
 
 /* list_resize(): more than half is in use, except in short lists. */
@@ -238,7 +267,7 @@ static enum block_use array_use(const struct block *b)
 
 	if (!is_object_array(b))
 		return USE_UNKNOWN;
-	if (py_layout__managed(b->py->layout) != MANAGED_NONE)
+	if (py_layout__managed(b->py->layout) != MANAGED_NONE || b->py->layout->dict_values == NO_OFF)
 		return USE_LIST_ITEMS;
 	for (uint64_t places = 8; places <= 128; places *= 2) {
 		cnt = places * 2 / 3;

@@ -126,12 +126,15 @@ static size_t match_literal(const char *at, const char *end, struct py_version *
 	return p - at + 1;
 }
 
-/* The minor version in "libpython3.9.so.1.0" or "python3.9"; -1: none. */
-static int minor_of_path(const char *path)
+/* The version in "libpython3.9.so.1.0" or "python3.9" agrees, or there is none. */
+static bool path_agrees(const char *path, const struct py_version *v)
 {
-	const char *name = strrchr(path, '/'), *at = strstr(name ? name : path, "python3.");
+	const char *name = strrchr(path, '/'), *at = strstr(name ? name : path, "python");
+	int major, minor;
 
-	return at ? atoi(at + 8) : -1;
+	if (!at || sscanf(at, "python%d.%d", &major, &minor) != 2)
+		return true;
+	return major == v->major && minor == v->minor;
 }
 
 /* PY_VERSION among the literals of the file: for an interpreter that has not made its version text yet. */
@@ -139,15 +142,16 @@ static int scan_literals(const struct py_interp *py, struct py_version *out)
 {
 	const struct elf_segment *segs;
 	size_t cnt = elf_file__segments(py->elf, &segs);
-	int minor = minor_of_path(py->module_path);
+	/* Only Python 2 has a type of this name. */
+	const char first = module__symbol(py, "PyString_Type") ? '2' : '3';
 	struct py_version found;
 
 	for (size_t i = 0; i < cnt; i++) {
 		const char *at = segs[i].w ? NULL : elf_file__bytes(py->elf, segs[i].addr, segs[i].file_size);
 		const char *end = at ? at + segs[i].file_size : NULL;
 
-		for (; at && (at = memchr(at, '3', end - at)); at++) {
-			if (!match_literal(at, end, &found) || found.major != 3 || (minor >= 0 && found.minor != minor))
+		for (; at && (at = memchr(at, first, end - at)); at++) {
+			if (!match_literal(at, end, &found) || found.major != first - '0' || !path_agrees(py->module_path, &found))
 				continue;
 			*out = found;
 			return 0;
@@ -201,9 +205,9 @@ int version__detect(struct py_interp *py, const struct reason *why)
 	py->minor = text.minor;
 	py->patch = text.patch;
 	snprintf(py->version, sizeof(py->version), "%s", text.text);
-	/* Objects/object.c: only with Py_REF_DEBUG; only with Py_GIL_DISABLED. */
-	py->debug = has_symbol(py, "_Py_NegativeRefcount") || has_symbol(py, "_Py_RefTotal") ||
-		    has_symbol(py, "_Py_PrintReferences");
+	/* Objects/object.c: only with Py_REF_DEBUG, which Py_DEBUG brings; only with Py_TRACE_REFS; only with Py_GIL_DISABLED. */
+	py->debug = has_symbol(py, "_Py_NegativeRefcount") || has_symbol(py, "_Py_RefTotal");
+	py->trace_refs = has_symbol(py, "_Py_PrintReferences");
 	py->free_threaded = has_symbol(py, "_Py_DecRefShared") || has_symbol(py, "_Py_MergeZeroLocalRefcount");
 	return 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The schema of what json_snapshot.c writes, as one table: a test checks that both have the same fields. */
+/* The schemas of what json_snapshot.c and census_json.c write, a table each: tests check that they have the same fields. */
 #include <string.h>
 
+#include "census_view.h"
 #include "json_writer.h"
 #include "snapshot.h"
 #include "text.h"
@@ -24,7 +25,7 @@ static const struct field fields[] = {
 	{1, "interval_s", NUMBER, NATURAL, "between two reports"},
 	{1, "final", BOOLEAN, 0, "the last one of this run"},
 	{1, "mode", STRING, 0, "|exact|budget"},
-	{1, "group_by", STRING, 0, "|stack|line|function|type|app|process|container"},
+	{1, "group_by", STRING, 0, "|stack|line|function|type|app|process|container|binary"},
 	{1, "processes", ARRAY, 0, NULL},
 	{2, "[]", OBJECT, 0, NULL},
 	{3, "pid", INTEGER, 0, NULL},
@@ -32,7 +33,9 @@ static const struct field fields[] = {
 	{3, "cmdline", STRING, NULLABLE, NULL},
 	{3, "python", STRING, NULLABLE, "version of the interpreter"},
 	{3, "exe", STRING, NULLABLE, NULL},
-	{3, "container", STRING, NULLABLE, NULL},
+	{3, "container", STRING, NULLABLE, "its id, or its name where the runtime has no ids"},
+	{3, "container_runtime", STRING, NULLABLE, "docker, containerd, cri-o, podman, lxc, systemd-nspawn, ..."},
+	{3, "pod_uid", STRING, NULLABLE, "Kubernetes: metadata.uid of the pod"},
 	{3, "rss_bytes", INTEGER, NULLABLE | NATURAL, NULL},
 	{3, "rss_at_attach_bytes", INTEGER, NULLABLE | NATURAL, NULL},
 	{3, "peak_rss_bytes", INTEGER, NULLABLE | NATURAL, NULL},
@@ -44,6 +47,21 @@ static const struct field fields[] = {
 	{4, "uncollectable", INTEGER, NATURAL, NULL},
 	{4, "last_duration_s", NUMBER, NULLABLE | NATURAL, "of the last full collection"},
 	{4, "duration_s", NUMBER, NULLABLE | NATURAL, "of all collections since the attach"},
+	{3, "memory_limit", OBJECT, NULLABLE, "of all that bound the process the one that leaves the least room now; null: its cgroup cannot be seen from here"},
+	{4, "kind", STRING, 0, "|cgroup|cgroup-high|address-space|data|host"},
+	{4, "bytes", INTEGER, NATURAL, NULL},
+	{4, "headroom_bytes", INTEGER, NATURAL, "what is left of it now; of a cgroup: less what others in it use, inactive file pages not counted"},
+	{4, "partial", BOOLEAN, 0, "cgroups above those that can be seen from here may have lower limits"},
+	{4, "shared_by", INTEGER, NATURAL, "how many of the processes traced use it up, this one included"},
+	{3, "forecast", OBJECT, 0, NULL},
+	{4, "trend", STRING, 0, "|unknown|not growing|growing"},
+	{4, "rss_bytes_per_s", NUMBER, NULLABLE, "growth of the process's RSS; null: too early"},
+	{4, "low", NUMBER, NULLABLE, "end of its 95 % range"},
+	{4, "high", NUMBER, NULLABLE, "the other end"},
+	{4, "limit_in_s", NUMBER, NULLABLE | NATURAL, "when all that use up the limit have reached it, at this growth; null: never, or unknown"},
+	{4, "limit_in_s_earliest", NUMBER, NULLABLE | NATURAL, NULL},
+	{4, "limit_in_s_latest", NUMBER, NULLABLE | NATURAL, NULL},
+	{4, "restart_every_s", NUMBER, NULLABLE | NATURAL, "restarts as often as this keep it alive: by then 80 % of the headroom at the attach are used at the highest rate of the range"},
 	{3, "gone", BOOLEAN, 0, "it has ended"},
 	{1, "outstanding", OBJECT, 0, "allocated since the attach and not freed"},
 	{2, "bytes", INTEGER, 0, NULL},
@@ -54,7 +72,13 @@ static const struct field fields[] = {
 	{2, "events", INTEGER, NATURAL, NULL},
 	{2, "stacks", INTEGER, NATURAL, NULL},
 	{1, "overhead", OBJECT, 0, NULL},
-	{2, "target_cpu_pct", NUMBER, NULLABLE | NATURAL, "what tracing costs the targets"},
+	{2, "target_cpu_pct", NUMBER, NULLABLE | NATURAL, "what tracing costs the targets, of one CPU, in this interval"},
+	{2, "target_cpu_mean_pct", NUMBER, NULLABLE | NATURAL | OPTIONAL, "budget mode: the same since the attach"},
+	{2, "longest_pause_s", NUMBER, NATURAL | OPTIONAL, "budget mode: the longest stretch in which a target ran at less than half of its speed"},
+	{2, "bursts", INTEGER, NATURAL | OPTIONAL, "budget mode: how often the probes were placed"},
+	{2, "samples", INTEGER, NATURAL | OPTIONAL, "budget mode: recorded blocks that are still followed"},
+	{2, "sampled_fraction", NUMBER, NATURAL | OPTIONAL, "budget mode: of the targets' run time, in which allocations were recorded; 1: all were"},
+	{2, "reused_fraction", NUMBER, NATURAL | OPTIONAL, "budget mode: of the looks at followed blocks that had not changed before, how many found another content; counted into bytes_error"},
 	{1, "verdicts", OBJECT, 0, "how many rows have which verdict, not only of those shown"},
 	{2, "unknown", INTEGER, NATURAL, NULL},
 	{2, "stable", INTEGER, NATURAL, NULL},
@@ -65,6 +89,7 @@ static const struct field fields[] = {
 	{2, "[]", OBJECT, 0, NULL},
 	{3, "rank", INTEGER, NATURAL, NULL},
 	{3, "pid", INTEGER, NULLABLE, NULL},
+	{3, "group", STRING, NULLABLE | OPTIONAL, "the container or binary, when that is what a row is; pid is then one of its processes"},
 	{3, "type", STRING, NULLABLE, NULL},
 	{3, "bytes", INTEGER, 0, "outstanding; an estimate in budget mode"},
 	{3, "objects", INTEGER, 0, NULL},
@@ -82,6 +107,62 @@ static const struct field fields[] = {
 	{5, "line", INTEGER, NULLABLE | NATURAL, NULL},
 	{5, "function", STRING, NULLABLE, NULL},
 	{5, "stale", BOOLEAN, OPTIONAL, "the code was gone when its names were read"},
+	{3, "stack_truncated", BOOLEAN, OPTIONAL, "there are callers beyond --depth, or some that could not be followed"},
+	{0, NULL, END, 0, NULL},
+};
+
+static const struct field census_fields[] = {
+	{1, "schema", STRING, 0, "|pyleak-bpf/census/1"},
+	{1, "time", STRING, 0, "UTC, RFC 3339"},
+	{1, "elapsed_s", NUMBER, NATURAL, "since the first reading"},
+	{1, "interval_s", NUMBER, NULLABLE | NATURAL, "since the reading before; null: this is the first"},
+	{1, "pid", INTEGER, NATURAL, NULL},
+	{1, "comm", STRING, NULLABLE, NULL},
+	{1, "python", STRING, NULLABLE, "version of the interpreter"},
+	{1, "consistency", OBJECT, 0, NULL},
+	{2, "grade", STRING, 0, "|exact|near|torn"},
+	{2, "torn_reads", INTEGER, NATURAL, "pools of objects whose copy never agreed with itself"},
+	{2, "retried_reads", INTEGER, NATURAL, "copies that were made again as they did not agree with themselves"},
+	{2, "ran", BOOLEAN, NULLABLE, "did the process run meanwhile? null: unknown"},
+	{2, "reading_s", NUMBER, NATURAL, "how long the reading took"},
+	{1, "coverage", STRING, 0, "|full|partial"},
+	{1, "coverage_note", STRING, OPTIONAL, "what is not seen and why"},
+	{1, "types", ARRAY, 0, "by what was gained since the first reading, then by owned bytes"},
+	{2, "[]", OBJECT, 0, NULL},
+	{3, "type", STRING, NULLABLE, "(buffer): memory that is no object, nor a buffer that an object owns"},
+	{3, "objects", INTEGER, NATURAL, NULL},
+	{3, "tracked", INTEGER, NATURAL, "of these, by the collector: what gc.get_objects() lists, and gc.get_freeze_count() counts"},
+	{3, "bytes", INTEGER, NATURAL, "of the objects themselves, as the allocator gives them"},
+	{3, "owned_bytes", INTEGER, NATURAL, "the same with the items, keys, values and tables that they own"},
+	{3, "largest_bytes", INTEGER, NATURAL, "of one object with what it owns"},
+	{3, "delta_objects", INTEGER, NULLABLE, "since the reading before; null: this is the first"},
+	{3, "delta_bytes", INTEGER, NULLABLE, NULL},
+	{3, "delta_owned_bytes", INTEGER, NULLABLE, NULL},
+	{3, "bytes_per_s", NUMBER, NULLABLE, "of owned bytes: robust slope over all readings"},
+	{3, "uncollectable", INTEGER, NULLABLE | NATURAL, "in gc.garbage; null: not known where that is"},
+	{3, "verdict", STRING, 0, "|growing|stable|warming|unknown"},
+	{1, "hidden", OBJECT, 0, "types left out by --floor, --filter and --top"},
+	{2, "types", INTEGER, NATURAL, NULL},
+	{2, "objects", INTEGER, NATURAL, NULL},
+	{2, "owned_bytes", INTEGER, NATURAL, NULL},
+	{1, "memory", OBJECT, 0, "all but the first add up to it"},
+	{2, "rss_bytes", INTEGER, NULLABLE | NATURAL, NULL},
+	{2, "python_live_bytes", INTEGER, NULLABLE | NATURAL, "live blocks in pymalloc's pools"},
+	{2, "python_free_bytes", INTEGER, NULLABLE | NATURAL, "free space in these pools, and empty pools"},
+	{2, "libc_used_bytes", INTEGER, NULLABLE | NATURAL, "chunks in use of glibc's heap: objects over 512 bytes, C extensions"},
+	{2, "libc_free_bytes", INTEGER, NULLABLE | NATURAL, "chunks that it keeps"},
+	{2, "stacks_bytes", INTEGER, NULLABLE | NATURAL, NULL},
+	{2, "other_anon_bytes", INTEGER, NULLABLE | NATURAL, NULL},
+	{2, "file_bytes", INTEGER, NULLABLE | NATURAL, "pages of files: interpreter, libraries, mapped files; and shared memory"},
+	{1, "arenas", OBJECT, NULLABLE, "of pymalloc, each given back when nothing lives in it; null: it is not used"},
+	{2, "bytes_each", INTEGER, NATURAL, NULL},
+	{2, "count", INTEGER, NATURAL, "in which something lives"},
+	{2, "sparse", INTEGER, NATURAL, "of these, less than a quarter full"},
+	{2, "sparse_live_bytes", INTEGER, NATURAL, "what lives in those"},
+	{2, "kept_by", ARRAY, 0, "the types that most of it is of"},
+	{3, "[]", OBJECT, 0, NULL},
+	{4, "type", STRING, NULLABLE, NULL},
+	{4, "objects", INTEGER, NATURAL, NULL},
 	{0, NULL, END, 0, NULL},
 };
 
@@ -169,7 +250,7 @@ static void schema__properties(struct json_writer *w, const struct field *first)
 	json__array_end(w);
 }
 
-void snapshot__json_schema(struct text *out)
+static void schema__print(struct text *out, const struct field *first, const char *title)
 {
 	struct json_writer w = json__to(out);
 
@@ -177,12 +258,22 @@ void snapshot__json_schema(struct text *out)
 	json__key(&w, "$schema");
 	json__string(&w, "https://json-schema.org/draft/2020-12/schema");
 	json__key(&w, "$id");
-	json__string(&w, "pyleak-bpf/snapshot/1");
+	json__string(&w, first->about + 1);
 	json__key(&w, "title");
-	json__string(&w, "One report of pyleak-bpf");
+	json__string(&w, title);
 	json__key(&w, "type");
 	json__string(&w, "object");
-	schema__properties(&w, fields);
+	schema__properties(&w, first);
 	json__object_end(&w);
 	text__add(out, "\n", 1);
+}
+
+void snapshot__json_schema(struct text *out)
+{
+	schema__print(out, fields, "One report of pyleak-bpf");
+}
+
+void census_view__json_schema(struct text *out)
+{
+	schema__print(out, census_fields, "One reading of pyleak-bpf census");
 }

@@ -1,37 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* json_schema.c has the same fields in the same order. */
-#include <stdio.h>
-#include <time.h>
+#include <math.h>
 
 #include "intern.h"
-#include "json_writer.h"
+#include "json_fields.h"
 #include "snapshot.h"
 #include "stacks.h"
 #include "text.h"
-
-static void key__string(struct json_writer *w, const char *key, const char *value)
-{
-	json__key(w, key);
-	json__string(w, value);
-}
-
-static void key__int(struct json_writer *w, const char *key, int64_t value)
-{
-	json__key(w, key);
-	json__int(w, value);
-}
-
-static void key__uint(struct json_writer *w, const char *key, uint64_t value)
-{
-	json__key(w, key);
-	json__uint(w, value);
-}
-
-static void key__double(struct json_writer *w, const char *key, double value)
-{
-	json__key(w, key);
-	json__double(w, value);
-}
 
 static void key__bytes_or_null(struct json_writer *w, const char *key, int64_t value)
 {
@@ -49,18 +24,6 @@ static void key__maybe(struct json_writer *w, const char *key, const struct mayb
 		json__double(w, m->value);
 	else
 		json__null(w);
-}
-
-static void key__time(struct json_writer *w, const char *key, uint64_t unix_ns)
-{
-	char date[40] = "", out[48];
-	time_t seconds = (time_t)(unix_ns / 1000000000);
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm))
-		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, sizeof(out), "%s.%03uZ", date, (unsigned int)(unix_ns / 1000000 % 1000));
-	key__string(w, key, out);
 }
 
 /* An id of the intern table; 0 is null. */
@@ -95,6 +58,48 @@ static void json__gc(struct json_writer *w, const struct snapshot_process *p)
 	json__object_end(w);
 }
 
+static void json__limit(struct json_writer *w, const struct snapshot_process *p)
+{
+	json__key(w, "memory_limit");
+	if (!p->limit_kind) {
+		json__null(w);
+		return;
+	}
+	json__object_begin(w);
+	key__string(w, "kind", p->limit_kind);
+	key__uint(w, "bytes", p->limit_bytes);
+	key__uint(w, "headroom_bytes", p->limit_headroom_bytes);
+	json__key(w, "partial");
+	json__bool(w, p->limit_partial);
+	key__uint(w, "shared_by", p->limit_shared_by);
+	json__object_end(w);
+}
+
+static void key__seconds(struct json_writer *w, const char *key, bool known, double seconds)
+{
+	const struct maybe m = {known && isfinite(seconds), seconds};
+
+	key__maybe(w, key, &m);
+}
+
+static void json__forecast(struct json_writer *w, const struct snapshot_process *p)
+{
+	const struct slope *s = &p->rss_slope;
+	bool known = s->trend != TREND_UNKNOWN, reached = s->trend == TREND_GROWING && p->limit_kind;
+
+	json__key(w, "forecast");
+	json__object_begin(w);
+	key__string(w, "trend", trend__name(s->trend));
+	key__maybe(w, "rss_bytes_per_s", &(struct maybe){known, s->bytes_per_s});
+	key__maybe(w, "low", &(struct maybe){known, s->low});
+	key__maybe(w, "high", &(struct maybe){known, s->high});
+	key__seconds(w, "limit_in_s", reached, p->forecast.limit_in_s);
+	key__seconds(w, "limit_in_s_earliest", reached, p->forecast.earliest_s);
+	key__seconds(w, "limit_in_s_latest", reached, p->forecast.latest_s);
+	key__seconds(w, "restart_every_s", reached && p->forecast.restart_every_s > 0, p->forecast.restart_every_s);
+	json__object_end(w);
+}
+
 static void json__process(struct json_writer *w, const struct snapshot_process *p)
 {
 	json__object_begin(w);
@@ -104,6 +109,8 @@ static void json__process(struct json_writer *w, const struct snapshot_process *
 	key__string(w, "python", p->python);
 	key__string(w, "exe", p->exe);
 	key__string(w, "container", p->container);
+	key__string(w, "container_runtime", p->container_runtime);
+	key__string(w, "pod_uid", p->pod_uid);
 	key__bytes_or_null(w, "rss_bytes", p->rss_bytes);
 	key__bytes_or_null(w, "rss_at_attach_bytes", p->rss_at_attach_bytes);
 	key__bytes_or_null(w, "peak_rss_bytes", p->peak_rss_bytes);
@@ -111,6 +118,8 @@ static void json__process(struct json_writer *w, const struct snapshot_process *
 	if (p->coverage_note)
 		key__string(w, "coverage_note", p->coverage_note);
 	json__gc(w, p);
+	json__limit(w, p);
+	json__forecast(w, p);
 	json__key(w, "gone");
 	json__bool(w, p->gone);
 	json__object_end(w);
@@ -126,7 +135,7 @@ static void json__frame(struct json_writer *w, const struct snapshot *s, const s
 	else
 		json__null(w);
 	key__id(w, "function", s->strings, f->function);
-	if (f->stale) {
+	if (f->flags & FRAME_STALE) {
 		json__key(w, "stale");
 		json__bool(w, true);
 	}
@@ -143,6 +152,10 @@ static void json__stack(struct json_writer *w, const struct snapshot *s, uint32_
 	for (size_t i = 0; i < cnt; i++)
 		json__frame(w, s, &frames[i]);
 	json__array_end(w);
+	if (cnt && frames[cnt - 1].flags & FRAME_CUT) {
+		json__key(w, "stack_truncated");
+		json__bool(w, true);
+	}
 }
 
 static void json__grower(struct json_writer *w, const struct snapshot *s, const struct growth_row *r)
@@ -156,6 +169,8 @@ static void json__grower(struct json_writer *w, const struct snapshot *s, const 
 		json__int(w, p->pid);
 	else
 		json__null(w);
+	if (s->group == GROUP_CONTAINER || s->group == GROUP_BINARY)
+		key__string(w, "group", !p ? NULL : s->group == GROUP_BINARY ? p->module : p->container);
 	key__id(w, "type", s->strings, r->type);
 	key__int(w, "bytes", r->bytes);
 	key__int(w, "objects", r->objects);
@@ -211,6 +226,14 @@ static void json__sums(struct json_writer *w, const struct snapshot *s)
 	json__key(w, "overhead");
 	json__object_begin(w);
 	key__maybe(w, "target_cpu_pct", &s->target_cpu_pct);
+	if (s->sampling.known) {
+		key__maybe(w, "target_cpu_mean_pct", &s->target_cpu_mean_pct);
+		key__double(w, "longest_pause_s", s->sampling.longest_pause_s);
+		key__uint(w, "bursts", s->sampling.bursts);
+		key__uint(w, "samples", s->sampling.samples);
+		key__double(w, "sampled_fraction", s->sampling.fraction);
+		key__double(w, "reused_fraction", s->sampling.reused);
+	}
 	json__object_end(w);
 	json__key(w, "verdicts");
 	json__object_begin(w);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "forecast.h"
 #include "growth.h"
 
 struct text;
@@ -27,7 +28,9 @@ struct snapshot_process {
 	const char *cmdline;   /* NULL: unknown, as for all text here */
 	const char *python;    /* "3.11.2" */
 	const char *exe;
+	const char *module; /* the file that the interpreter is in: exe, or a libpython */
 	const char *container; /* NULL: none or unknown */
+	const char *container_runtime, *pod_uid;
 	int64_t rss_bytes, rss_at_attach_bytes, peak_rss_bytes; /* SNAPSHOT_UNKNOWN_BYTES */
 	bool coverage_partial;
 	const char *coverage_note; /* what is not seen and why; needed when partial */
@@ -35,7 +38,22 @@ struct snapshot_process {
 	uint64_t gc_collections[3];
 	uint64_t gc_uncollectable;
 	struct maybe gc_last_duration_s, gc_duration_s; /* of the last full collection; of all since the attach */
+	const char *limit_kind; /* "cgroup", "cgroup-high", "address-space", "data", "host"; trusted; NULL: unknown */
+	uint64_t limit_bytes, limit_headroom_bytes;
+	bool limit_partial;       /* there may be a lower one that cannot be seen from here */
+	uint32_t limit_shared_by; /* processes of this snapshot that use it up, this one included */
+	struct slope rss_slope;
+	struct forecast forecast;
 	bool gone;
+};
+
+/* Budget mode: what was done, and what it cost. Sums over all processes, the longest pause of any. */
+struct snapshot_sampling {
+	bool known;
+	uint64_t bursts, samples; /* blocks in the sample now */
+	double longest_pause_s;
+	double fraction;          /* of the run time of that process of which the least was seen; 1: everything was recorded */
+	double reused;            /* see struct survey_stats; the largest */
 };
 
 struct snapshot_counter {
@@ -59,6 +77,8 @@ struct snapshot {
 	const struct snapshot_counter *lost_more; /* other losses by name */
 	size_t lost_more_cnt;
 	struct maybe target_cpu_pct; /* what tracing costs the target */
+	struct maybe target_cpu_mean_pct; /* the same since the attach */
+	struct snapshot_sampling sampling;
 	struct growth_totals totals;
 	const struct growth_row *rows;
 	size_t rows_cnt;

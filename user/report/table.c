@@ -8,6 +8,7 @@
 #include "intern.h"
 #include "snapshot.h"
 #include "table.h"
+#include "table_forecast.h"
 #include "table_row.h"
 
 #define PROCESSES_SHOWN 4
@@ -26,11 +27,29 @@ static void table__time(struct lines *l, const struct snapshot *s)
 	lines__end(l, STYLE_BOLD);
 }
 
+/* What budget mode has to go by. */
+static void table__sampling(struct lines *l, const struct snapshot *s)
+{
+	const struct snapshot_sampling *m = &s->sampling;
+
+	if (!m->known)
+		return;
+	if (m->fraction >= 1)
+		text__addf(&l->line, "every allocation was recorded");
+	else
+		text__addf(&l->line, "sampled %.3g %% of the work in %" PRIu64 " bursts, %" PRIu64 " blocks followed", m->fraction * 100, m->bursts,
+			   m->samples);
+	text__addf(&l->line, "; mean cost %.2g %% CPU", s->target_cpu_mean_pct.value);
+	if (m->longest_pause_s > 0)
+		text__addf(&l->line, ", slowed for %.1f ms at most", m->longest_pause_s * 1000);
+	lines__end(l, STYLE_DIM);
+}
+
 static void table__outstanding(struct lines *l, const struct snapshot *s)
 {
 	char bytes[16];
 
-	text__addf(&l->line, "outstanding since attach: %s in %" PRId64 " objects",
+	text__addf(&l->line, "outstanding since attach: %s%s in %" PRId64 " objects", s->sampling.known && s->sampling.fraction < 1 ? "about " : "",
 		   units__format_bytes(bytes, (double)s->outstanding_bytes), s->outstanding_objects);
 	lines__end(l, STYLE_PLAIN);
 }
@@ -66,15 +85,48 @@ static void table__process(struct lines *l, const struct snapshot_process *p)
 	lines__end(l, STYLE_PLAIN);
 }
 
+/* Enough of an id that is all hex; a name is shown whole. */
+static size_t id_len(const char *id)
+{
+	size_t len = strlen(id);
+
+	return len == 64 && strspn(id, "0123456789abcdef") == len ? 12 : len;
+}
+
+static void table__container(struct lines *l, const struct snapshot_process *p)
+{
+	if (p->gone || (!p->container && !p->pod_uid))
+		return;
+	text__addf(&l->line, "  in");
+	if (p->container_runtime) {
+		text__addf(&l->line, " ");
+		lines__foreign(l, p->container_runtime, strlen(p->container_runtime));
+	}
+	if (p->container) {
+		text__addf(&l->line, " container ");
+		lines__foreign(l, p->container, id_len(p->container));
+	}
+	if (p->pod_uid) {
+		text__addf(&l->line, "%s pod ", p->container ? " of" : "");
+		lines__foreign(l, p->pod_uid, strlen(p->pod_uid));
+	}
+	lines__end(l, STYLE_PLAIN);
+}
+
 static void table__processes(struct lines *l, const struct snapshot *s, bool verbose)
 {
 	size_t shown = verbose || s->processes_cnt <= PROCESSES_SHOWN ? s->processes_cnt : PROCESSES_SHOWN;
 
-	for (size_t i = 0; i < shown; i++)
+	for (size_t i = 0; i < shown; i++) {
 		table__process(l, &s->processes[i]);
+		table__container(l, &s->processes[i]);
+		if (shown == s->processes_cnt)
+			table_forecast__print(l, &s->processes[i], verbose);
+	}
 	if (shown < s->processes_cnt) {
 		text__addf(&l->line, "… %zu more processes (-v shows all)", s->processes_cnt - shown);
 		lines__end(l, STYLE_DIM);
+		table_forecast__soonest(l, s);
 	}
 }
 
@@ -92,6 +144,8 @@ static void table__answer(struct lines *l, const struct snapshot *s)
 			sum += s->rows[i].bytes_per_s;
 	if (growing)
 		text__addf(&l->line, "%u of %u rows GROWING, those shown by %s/s", growing, t->rows, units__format_bytes(rate, sum));
+	else if (!s->processes_cnt)
+		text__addf(&l->line, "no Python process is traced yet");
 	else if (t->intervals_missing)
 		text__addf(&l->line, "no verdict yet: %u more interval%s (%.0f s)", t->intervals_missing,
 			   t->intervals_missing == 1 ? "" : "s", ceil(t->intervals_missing * s->interval_s));
@@ -139,6 +193,7 @@ void table__print(const struct snapshot *s, const struct table_opts *opts, struc
 	table__answer(&l, s);
 	table__warnings(&l, s);
 	table__processes(&l, s, opts->verbose);
+	table__sampling(&l, s);
 	table__outstanding(&l, s);
 	if (s->rows_cnt)
 		table_row__head(&l);

@@ -46,9 +46,9 @@ void table_row__head(struct lines *l)
 
 static void table_row__numbers(struct lines *l, const struct snapshot *s, const struct growth_row *r)
 {
-	char bytes[16], objects[32];
+	char bytes[16], objects[32], error[32] = "";
 	struct text type = {0};
-	size_t len;
+	size_t len, left;
 	const char *name = intern__get(s->strings, r->type, &len);
 
 	text__addf(&l->line, "%3u %11s %9s", r->rank, units__format_bytes(bytes, (double)r->bytes), format_count(objects, r->objects));
@@ -57,7 +57,11 @@ static void table_row__numbers(struct lines *l, const struct snapshot *s, const 
 	text__addf(&l->line, " %-7s ", r->verdict == VERDICT_GROWING ? "GROWING" : verdict__name(r->verdict));
 	text__add_clean(&type, len ? name : "(type unknown)", len ? len : strlen("(type unknown)"));
 	/* the class, at the end, says more than the package */
-	text__add_end(&l->line, type.s ? type.s : "", lines__left(l));
+	if (r->bytes_error > 0 && r->bytes > 0 && r->stack)
+		snprintf(error, sizeof(error), " (±%.0f %%)", fmin(r->bytes_error / (double)r->bytes * 100, 999));
+	left = lines__left(l);
+	text__add_end(&l->line, type.s ? type.s : "", left == SIZE_MAX ? left : left > strlen(error) ? left - strlen(error) : 0);
+	text__addf(&l->line, "%s", error);
 	text__free(&type);
 	lines__end(l, r->verdict == VERDICT_GROWING ? STYLE_ALARM : STYLE_PLAIN);
 }
@@ -90,7 +94,7 @@ static void add_frame(struct lines *l, const struct snapshot *s, const struct fr
 	text__add_end(&l->line, file.s, left);
 	text__addf(&l->line, "%s ", line);
 	text__add_start(&l->line, function.s, lines__left(l));
-	if (f->stale)
+	if (f->flags & FRAME_STALE)
 		text__addf(&l->line, " (code since replaced)");
 out:
 	text__free(&file);
@@ -102,14 +106,21 @@ static void table_row__place(struct lines *l, const struct snapshot *s, const st
 	const struct snapshot_process *p = snapshot__process(s, r->proc);
 
 	text__addf(&l->line, "    ");
+	if (s->group == GROUP_CONTAINER || s->group == GROUP_BINARY) {
+		const char *name = !p ? NULL : s->group == GROUP_BINARY ? p->module : p->container;
+
+		lines__foreign(l, name ? name : "no container", name ? strlen(name) : strlen("no container"));
+		lines__end(l, STYLE_BOLD);
+		text__addf(&l->line, "    ");
+	}
 	if (s->processes_cnt > 1 && p)
 		text__addf(&l->line, "pid %d ", (int)p->pid);
-	if (s->group == GROUP_TYPE || s->group == GROUP_PROCESS || s->group == GROUP_CONTAINER)
+	if (s->group == GROUP_TYPE || s->group >= GROUP_PROCESS)
 		text__addf(&l->line, "mostly ");
 	if (f)
 		add_frame(l, s, f);
 	else
-		text__addf(&l->line, "(no Python stack)");
+		text__addf(&l->line, "%s", !r->stack && s->sampling.known ? "(line not known yet: its allocation is in no sample)" : "(no Python stack)");
 	if (r->parts > 1 && s->group != GROUP_STACK)
 		text__addf(&l->line, "  (%u stacks and types)", r->parts);
 	lines__end(l, STYLE_BOLD);
@@ -125,6 +136,9 @@ static void table_row__frames(struct lines *l, const struct snapshot *s, const s
 	}
 	if (cnt > shown) {
 		text__addf(&l->line, "      … %zu more (-v shows all)", cnt - shown);
+		lines__end(l, STYLE_DIM);
+	} else if (cnt && frames[cnt - 1].flags & FRAME_CUT) {
+		text__addf(&l->line, "      … the rest is beyond --depth, or could not be followed");
 		lines__end(l, STYLE_DIM);
 	}
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -184,6 +185,26 @@ static void formats_bytes(void **state)
 	}
 }
 
+static void formats_seconds(void **state)
+{
+	static const struct {
+		double seconds;
+		const char *s;
+	} want[] = {
+		{0, "0 s"}, {-5, "0 s"}, {0.4, "0 s"}, {45, "45 s"}, {119.4, "119 s"}, {119.6, "2 min"}, {200, "3 min 20 s"},
+		{599.4, "9 min 59 s"}, {599.6, "10 min"}, {3300, "55 min"}, {3569, "59 min"}, {3571, "1 h"}, {4800, "1 h 20 min"},
+		{7200, "2 h"}, {86369, "23 h 59 min"}, {86371, "1 d"}, {183600, "2 d 3 h"}, {365 * 86400.0, "365 d"},
+		{365 * 86400.0 + 1, "over a year"}, {1e300, "over a year"}, {INFINITY, "never"}, {NAN, "never"},
+	};
+	char out[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		assert_string_equal(units__format_seconds(out, want[i].seconds), want[i].s);
+	for (double seconds = 0.01; seconds < 1e10; seconds *= 1.003)
+		assert_true(strlen(units__format_seconds(out, seconds)) <= 12);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +217,7 @@ int main(void)
 		cmocka_unit_test(parses_bytes),
 		cmocka_unit_test(parses_seconds),
 		cmocka_unit_test(formats_bytes),
+		cmocka_unit_test(formats_seconds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,6 +153,34 @@ static void five_intervals_make_a_verdict(void **state)
 	teardown(&f);
 }
 
+/* 100 floats may wait in the interpreter's free list; no more. By type they are no single line's, and are all counted. */
+static void what_a_free_list_holds_is_not_growing(void **state)
+{
+	struct growth_row row;
+	struct fixture f;
+
+	(void)state;
+	for (int more = 0; more <= 1; more++) {
+		for (enum growth_group group = GROUP_STACK; group <= GROUP_TYPE; group++) {
+			setup(&f, group);
+			for (int t = 1; t <= 5 * TICKS_PER_INTERVAL; t++) {
+				struct sample s = {
+					.proc = 1, .stack = stack(&f, 1, 10), .type = name(&f, "float"), .bytes = 24 * (5 * t + more),
+					.objects = 5 * t + more, .recycled_max = 100,
+				};
+
+				begin(&f);
+				assert_int_equal(growth__add(f.g, &s), 0);
+				end(&f);
+			}
+			assert_int_equal(growth__top(f.g, 1, &row), 1);
+			assert_int_equal(row.objects, 100 + more);
+			assert_int_equal(row.verdict, more || group == GROUP_TYPE ? VERDICT_GROWING : VERDICT_UNKNOWN);
+			teardown(&f);
+		}
+	}
+}
+
 /* A leak of 64 bytes a tick, a saw and a churn of megabytes, a burst that was kept. */
 static void a_small_leak_ranks_first(void **state)
 {
@@ -291,6 +319,25 @@ static void absent_is_zero_and_is_forgotten(void **state)
 	teardown(&f);
 }
 
+static void a_few_bytes_are_not_growing_yet(void **state)
+{
+	struct growth_row row;
+	struct fixture f;
+
+	(void)state;
+	for (int bytes = 8; bytes <= 64; bytes *= 8) {
+		setup(&f, GROUP_STACK);
+		for (int t = 1; t <= 5 * TICKS_PER_INTERVAL; t++) {
+			begin(&f);
+			add(&f, "dict", stack(&f, 1, 1), bytes * t);
+			end(&f);
+		}
+		assert_int_equal(growth__top(f.g, 1, &row), 1);
+		assert_int_equal(row.verdict, bytes == 8 ? VERDICT_WARMING : VERDICT_GROWING);
+		teardown(&f);
+	}
+}
+
 static void rss_below_an_old_peak_delays(void **state)
 {
 	struct growth_row row;
@@ -375,7 +422,9 @@ int main(void)
 		cmocka_unit_test(ownership),
 		cmocka_unit_test(groups),
 		cmocka_unit_test(absent_is_zero_and_is_forgotten),
+		cmocka_unit_test(a_few_bytes_are_not_growing_yet),
 		cmocka_unit_test(rss_below_an_old_peak_delays),
+		cmocka_unit_test(what_a_free_list_holds_is_not_growing),
 		cmocka_unit_test(thinning_loses_no_extremes),
 		cmocka_unit_test(slope_and_trend),
 	};

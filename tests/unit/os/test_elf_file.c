@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "elf_file.h"
+#include "procfs.h"
 
 /* Data to find in this program's own file. */
 const char marker_text[] = "found by its address";
@@ -51,6 +52,10 @@ static void symbols_segments_and_bytes(void **state)
 	assert_int_equal(elf_file__symbol(f, "", &sym), -ENOENT);
 	/* undefined here: not ours */
 	assert_int_equal(elf_file__symbol(f, "_cmocka_run_group_tests", &sym), -ENOENT);
+	/* and yet the linker puts its address somewhere */
+	assert_int_equal(elf_file__import(f, "_cmocka_run_group_tests", &addr), 0);
+	assert_int_equal(elf_file__addr_to_off(f, addr, &off), 0);
+	assert_int_equal(elf_file__import(f, "marker_text", &addr), -ENOENT);
 	assert_true(elf_file__needs(f, "libcmocka"));
 	assert_false(elf_file__needs(f, "libcmockb"));
 	cnt = elf_file__segments(f, &segs);
@@ -59,6 +64,32 @@ static void symbols_segments_and_bytes(void **state)
 	assert_null(elf_file__bytes(f, UINT64_MAX, 16));
 	assert_int_equal(elf_file__addr_to_off(f, UINT64_MAX, &off), -ERANGE);
 	assert_int_equal(elf_file__off_to_addr(f, UINT64_MAX, &addr), -ERANGE);
+	elf_file__close(f);
+}
+
+static void bias_of_a_mapping(void **state)
+{
+	uint64_t here = (uint64_t)bias_of_a_mapping, data = (uint64_t)marker_text, bias;
+	const struct elf_segment *seg;
+	const struct proc_map *map;
+	struct proc_maps maps;
+	struct elf_file *f;
+	struct elf_sym sym;
+
+	(void)state;
+	assert_int_equal(elf_file__open("/proc/self/exe", &f), 0);
+	assert_int_equal(procfs__maps(getpid(), &maps), 0);
+	map = proc_maps__find(&maps, here);
+	assert_non_null(map);
+	assert_int_equal(elf_file__bias(f, map->start, map->file_off, &bias), 0);
+	assert_int_equal(elf_file__symbol(f, "marker_text", &sym), 0);
+	assert_int_equal(sym.addr + bias, data);
+	seg = elf_file__segment_at(f, here - bias);
+	assert_true(seg && seg->x);
+	assert_true(!elf_file__segment_at(f, data - bias)->x);
+	assert_null(elf_file__segment_at(f, UINT64_MAX));
+	assert_int_equal(elf_file__bias(f, map->start, 1UL << 40, &bias), -ENOEXEC);
+	proc_maps__free(&maps);
 	elf_file__close(f);
 }
 
@@ -165,6 +196,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(symbols_segments_and_bytes),
+		cmocka_unit_test(bias_of_a_mapping),
 		cmocka_unit_test(usdt),
 		cmocka_unit_test(what_is_no_elf),
 		cmocka_unit_test(damaged_files),

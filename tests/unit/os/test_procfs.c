@@ -151,6 +151,80 @@ static void cmdline_is_joined(void **state)
 	waitpid(pid, NULL, 0);
 }
 
+enum { STACK_BYTES = 8 << 20, TOUCHED_BYTES = 4 << 20, GUARD_BYTES = 4096 };
+
+/* What is touched is where it belongs: plain memory, memory behind a guard as a thread's stack is, a file. */
+static void memory_by_kind(void **state)
+{
+	struct proc_memory before, m;
+	char *plain, *stack, *shared;
+
+	(void)state;
+	assert_int_equal(procfs__memory(getpid(), &before), 0);
+	assert_int_equal(before.anon_bytes + before.stack_bytes + before.file_bytes, before.rss_bytes);
+	assert_true(before.stack_bytes > 0 && before.file_bytes > 0);
+	/* in the middle, so that it is no neighbour of anything */
+	plain = mmap(NULL, 3 * STACK_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	stack = mmap(NULL, 3 * STACK_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	shared = mmap(NULL, TOUCHED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(plain != MAP_FAILED && stack != MAP_FAILED && shared != MAP_FAILED);
+	plain += STACK_BYTES;
+	stack += STACK_BYTES;
+	assert_int_equal(mprotect(plain, STACK_BYTES, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(mprotect(stack, STACK_BYTES, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(mprotect(stack, GUARD_BYTES, PROT_NONE), 0);
+	memset(plain, 1, TOUCHED_BYTES);
+	memset(stack + GUARD_BYTES, 1, 2 * TOUCHED_BYTES - GUARD_BYTES);
+	memset(shared, 1, TOUCHED_BYTES);
+	assert_int_equal(procfs__memory(getpid(), &m), 0);
+	assert_int_equal(m.anon_bytes + m.stack_bytes + m.file_bytes, m.rss_bytes);
+	assert_in_range(m.anon_bytes - before.anon_bytes, TOUCHED_BYTES - (1 << 20), TOUCHED_BYTES + (1 << 20));
+	assert_in_range(m.stack_bytes - before.stack_bytes, 2 * TOUCHED_BYTES - (1 << 20), 2 * TOUCHED_BYTES + (1 << 20));
+	assert_in_range(m.file_bytes - before.file_bytes, TOUCHED_BYTES - (1 << 20), TOUCHED_BYTES + (1 << 20));
+	munmap(plain - STACK_BYTES, 3 * STACK_BYTES);
+	munmap(stack - STACK_BYTES, 3 * STACK_BYTES);
+	munmap(shared, TOUCHED_BYTES);
+}
+
+static void who_has_run(void **state)
+{
+	uint64_t before, after, again;
+	int hold[2], ready[2];
+	char c = 0;
+	pid_t pid;
+
+	(void)state;
+	if (procfs__run_ns(getpid(), &before) == -ENOENT)
+		skip();
+	assert_int_equal(pipe(hold) + pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		close(hold[1]);
+		for (volatile int i = 0; i < 1000000; i++)
+			;
+		if (write(ready[1], &c, 1) != 1 || read(hold[0], &c, 1) < 0)
+			_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	/* until it waits */
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(procfs__run_ns(pid, &before), 0);
+		usleep(20000);
+		assert_int_equal(procfs__run_ns(pid, &again), 0);
+		if (before == again)
+			break;
+	}
+	assert_int_equal(again, before);
+	assert_true(before > 0);
+	close(hold[1]);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(procfs__run_ns(pid, &after), -ESRCH);
+	close(hold[0]);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 static void a_process_that_is_gone(void **state)
 {
 	struct proc_status st;
@@ -182,6 +256,8 @@ int main(void)
 		cmocka_unit_test(a_deleted_file_can_be_opened),
 		cmocka_unit_test(status_of_this_process),
 		cmocka_unit_test(cmdline_is_joined),
+		cmocka_unit_test(memory_by_kind),
+		cmocka_unit_test(who_has_run),
 		cmocka_unit_test(a_process_that_is_gone),
 	};
 

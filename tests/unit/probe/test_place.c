@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Bytes in, places out. The instruction bytes are written by hand from the processor manual's encodings. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,6 +41,41 @@ static void entry_follows_moved_arguments(void **state)
 	assert_true(p.arg_regs[1] == ARG_SI || p.arg_regs[1] == ARG_DX);
 }
 
+static void tail_of_a_function_that_hands_on(void **state)
+{
+	/* mov %rsi,%rdi; jmp +0x10 (the whole of 3.9's _PyMem_RawFree); the same with endbr64; mov %rdx,%rdi; call */
+	static const uint8_t code[] = { 0x48, 0x89, 0xf7, 0xe9, 0x10, 0x00, 0x00, 0x00, 0x90, 0x90, 0x90, 0x90 };
+	static const uint8_t marked[] = { 0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x89, 0xf7, 0xe9, 0x10, 0x00, 0x00, 0x00 };
+	static const uint8_t other[] = { 0x48, 0x89, 0xd7, 0xe9, 0x10, 0x00, 0x00, 0x00, 0x90, 0x90, 0x90, 0x90 };
+	static const uint8_t calls[] = { 0x48, 0x89, 0xf7, 0xe8, 0x10, 0x00, 0x00, 0x00, 0xc3, 0x90, 0x90, 0x90 };
+	struct place p;
+
+	(void)state;
+	assert_int_equal(place__tail(code, sizeof(code), AT, &p), 0);
+	assert_int_equal(p.addr, AT + 8 + 0x10);
+	assert_int_equal(p.arg_regs[0], ARG_DI);
+	assert_int_equal(place__tail(marked, sizeof(marked), AT, &p), 0);
+	assert_int_equal(p.addr, AT + 12 + 0x10);
+	assert_int_equal(place__tail(other, sizeof(other), AT, &p), -ENOENT);
+	assert_int_equal(place__tail(calls, sizeof(calls), AT, &p), -ENOENT);
+	for (size_t size = 0; size < 8; size++)
+		assert_int_equal(place__tail(code, size, AT, &p), -ENOENT);
+}
+
+static void entry_is_where_the_kernel_takes_a_probe(void **state)
+{
+	/* lock incq (%rax); mov %rdi,%rax; jmp *%rcx: no probe at the first (lock), none that is emulated before the end */
+	static const uint8_t code[] = { 0xf0, 0x48, 0xff, 0x00, 0x48, 0x89, 0xf8, 0xff, 0xe1, 0x90, 0x90, 0x90 };
+	struct place p;
+
+	(void)state;
+	assert_int_equal(place__entry(code, sizeof(code), AT, 2, &p), 0);
+	assert_int_equal(p.addr, AT + 4);
+	assert_int_equal(p.cost, PLACE_SINGLE_STEP);
+	assert_int_equal(p.arg_regs[0], ARG_SI);
+	assert_int_equal(p.arg_regs[1], ARG_DX);
+}
+
 static void entry_stops_where_an_argument_is_lost(void **state)
 {
 	/* xor %esi,%esi; push %rbx: at the push the argument is gone */
@@ -62,6 +98,24 @@ static void entry_stops_where_the_stack_moves(void **state)
 	assert_int_equal(place__entry(code, sizeof(code), AT, 1, &p), 0);
 	assert_int_equal(p.addr, AT);
 	assert_int_equal(p.cost, PLACE_SINGLE_STEP);
+}
+
+static void entry_of_a_function_without_context(void **state)
+{
+	/* test %rdi,%rdi; js +5; then the same with mov %rdi,%rax; xor %edi,%edi before it */
+	static const uint8_t code[] = { 0x48, 0x85, 0xff, 0x78, 0x05, 0xc3, 0x90, 0x90, 0x90, 0x90 };
+	static const uint8_t moved[] = { 0x48, 0x89, 0xf8, 0x31, 0xff, 0x48, 0x85, 0xc0, 0x78, 0x05, 0xc3, 0x90, 0x90 };
+	struct place p;
+
+	(void)state;
+	assert_int_equal(place__plain_entry(code, sizeof(code), AT, 2, &p), 0);
+	assert_int_equal(p.addr, AT + 3);
+	assert_int_equal(p.cost, PLACE_EMULATED);
+	assert_int_equal(p.arg_regs[0], ARG_DI);
+	assert_int_equal(p.arg_regs[1], ARG_SI);
+	assert_int_equal(place__plain_entry(moved, sizeof(moved), AT, 1, &p), 0);
+	assert_int_equal(p.addr, AT + 8);
+	assert_int_equal(p.arg_regs[0], ARG_AX);
 }
 
 static void entry_of_no_code(void **state)
@@ -177,8 +231,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(entry_after_lea),
 		cmocka_unit_test(entry_follows_moved_arguments),
+		cmocka_unit_test(tail_of_a_function_that_hands_on),
+		cmocka_unit_test(entry_is_where_the_kernel_takes_a_probe),
 		cmocka_unit_test(entry_stops_where_an_argument_is_lost),
 		cmocka_unit_test(entry_stops_where_the_stack_moves),
+		cmocka_unit_test(entry_of_a_function_without_context),
 		cmocka_unit_test(entry_of_no_code),
 		cmocka_unit_test(guard_of_a_fixed_address),
 		cmocka_unit_test(guard_of_a_relative_address),

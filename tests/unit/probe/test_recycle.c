@@ -76,6 +76,25 @@ static void tuples_by_length(void **state)
 	assert_int_equal(p[0].cookie, RECYCLE_COOKIE(RECYCLE_TUPLE, RBP, RAX));
 }
 
+static void chains_of_314(void **state)
+{
+	/* mov 0x1428(%rax),%r12; test %r12,%r12; je +4: a list of dicts or ints */
+	static const uint8_t code[] = { 0x4c, 0x8b, 0xa0, 0x28, 0x14, 0, 0, 0x4d, 0x85, 0xe4, 0x74, 0x04, 0x90 };
+	struct py_freelists chains = {
+		.known = true, .chains = true, .dicts = 0x1428, .keys = 0x1438, .lists = 0x13f8, .floats = 0x1298, .ints = 0x12a8,
+		.tuples = 0x12b8, .tuples_step = 16,
+	};
+	struct recycle_point p[8];
+
+	(void)state;
+	assert_int_equal(recycle__find(code, sizeof(code), AT, &chains, p, 8), 1);
+	assert_int_equal(p[0].cookie, RECYCLE_COOKIE(RECYCLE_TUPLE, R12, RAX));
+	chains.ints = chains.dicts;
+	chains.dicts = 0x1448;
+	assert_int_equal(recycle__find(code, sizeof(code), AT, &chains, p, 8), 1);
+	assert_int_equal(p[0].cookie, RECYCLE_COOKIE(RECYCLE_FLOAT, R12, RAX));
+}
+
 static void another_register_is_tested(void **state)
 {
 	/* mov 0x1428(%rdx),%eax; test %ecx,%ecx; je +8 */
@@ -104,6 +123,7 @@ int main(void)
 		cmocka_unit_test(a_full_list_is_no_pop),
 		cmocka_unit_test(head_of_floats),
 		cmocka_unit_test(tuples_by_length),
+		cmocka_unit_test(chains_of_314),
 		cmocka_unit_test(another_register_is_tested),
 		cmocka_unit_test(not_known_not_looked_for),
 	};

@@ -10,14 +10,26 @@
 #include "internal/pycore_frame.h"
 #include "internal/pycore_dict.h"
 #endif
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe.h"
+#include "internal/pycore_stackref.h"
+#endif
+#if PY_VERSION_HEX >= 0x03080000
 #include "internal/pycore_gil.h"
 #include "internal/pycore_pystate.h"
+#elif PY_VERSION_HEX >= 0x03070000
+#include "internal/pystate.h"
+#endif
 #if PY_VERSION_HEX >= 0x03090000
 #include "internal/pycore_gc.h"
 #include "internal/pycore_interp.h"
 #include "internal/pycore_runtime.h"
-#else
+#elif PY_VERSION_HEX >= 0x03080000
 #include "internal/pycore_pymem.h"
+#endif
+#if PY_MAJOR_VERSION < 3
+#undef PyBytesObject
+#define PyBytesObject PyStringObject
 #endif
 
 #include "layout.h"
@@ -37,19 +49,20 @@ static void check(const char *field, uint64_t ours, uint64_t theirs)
 #define OFF(field, type, member) check(#field, l->field, offsetof(type, member))
 #define NONE(field) check(#field, l->field, NO_OFF)
 
-static void check_runtime(const struct py_layout *l)
+static void check_freelists(const struct py_layout *l)
 {
-#if PY_VERSION_HEX >= 0x03090000
-	OFF(runtime_finalizing, _PyRuntimeState, _finalizing);
-#else
-	OFF(runtime_finalizing, _PyRuntimeState, finalizing);
-#endif
-#if PY_VERSION_HEX >= 0x030c0000
-	OFF(runtime_main_interp, _PyRuntimeState, _main_interpreter);
-#else
-	NONE(runtime_main_interp);
-#endif
-#if PY_VERSION_HEX >= 0x030d0000
+#if PY_VERSION_HEX >= 0x030e0000
+	NONE(free_keys_cnt);
+	NONE(free_dict_cnt);
+	NONE(free_list_cnt);
+	OFF(free_keys, PyInterpreterState, object_state.freelists.dictkeys);
+	OFF(free_dicts, PyInterpreterState, object_state.freelists.dicts);
+	OFF(free_lists, PyInterpreterState, object_state.freelists.lists);
+	OFF(free_tuples, PyInterpreterState, object_state.freelists.tuples);
+	OFF(free_floats, PyInterpreterState, object_state.freelists.floats);
+	OFF(free_ints, PyInterpreterState, object_state.freelists.ints);
+	SAME(free_tuples_step, sizeof(struct _Py_freelist));
+#elif PY_VERSION_HEX >= 0x030d0000
 	OFF(free_keys_cnt, PyInterpreterState, object_state.freelists.dictkeys.numfree);
 	OFF(free_keys, PyInterpreterState, object_state.freelists.dictkeys.items);
 	OFF(free_dict_cnt, PyInterpreterState, object_state.freelists.dicts.numfree);
@@ -77,6 +90,28 @@ static void check_runtime(const struct py_layout *l)
 	NONE(free_tuples);
 	NONE(free_floats);
 #endif
+#if PY_VERSION_HEX < 0x030e0000
+	NONE(free_ints);
+	SAME(free_tuples_step, sizeof(void *));
+#endif
+}
+
+#if PY_VERSION_HEX >= 0x03070000
+static void check_runtime(const struct py_layout *l)
+{
+#if PY_VERSION_HEX >= 0x03090000
+	OFF(runtime_finalizing, _PyRuntimeState, _finalizing);
+#else
+	OFF(runtime_finalizing, _PyRuntimeState, finalizing);
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+	/* debug_offsets.c takes it from there */
+	check("runtime_main_interp", sizeof(_PyRuntimeState) - sizeof(PyInterpreterState), offsetof(_PyRuntimeState, _main_interpreter));
+#elif PY_VERSION_HEX >= 0x030c0000
+	OFF(runtime_main_interp, _PyRuntimeState, _main_interpreter);
+#else
+	NONE(runtime_main_interp);
+#endif
 	OFF(runtime_interp_head, _PyRuntimeState, interpreters.head);
 	OFF(runtime_interp_main, _PyRuntimeState, interpreters.main);
 #if PY_VERSION_HEX < 0x030c0000
@@ -100,18 +135,51 @@ static void check_runtime(const struct py_layout *l)
 #endif
 #if PY_VERSION_HEX < 0x030c0000
 	NONE(interp_gil);
+	NONE(interp_size);
+	OFF(interp_modules, PyInterpreterState, modules);
 #else
-	OFF(interp_gil, PyInterpreterState, ceval.gil);
+#if PY_VERSION_HEX < 0x030d0000
+	/* patch versions may differ a little, and debug builds do */
+	check("interp_size", l->interp_size & ~4095UL, sizeof(PyInterpreterState) & ~4095UL);
+#else
+	NONE(interp_size);
 #endif
-	OFF(gc_generations, struct _gc_runtime_state, generations);
+	OFF(interp_gil, PyInterpreterState, ceval.gil);
+	OFF(interp_modules, PyInterpreterState, imports.modules);
+#endif
+	if (l->gc_generations_packed != offsetof(struct _gc_runtime_state, generations))
+		OFF(gc_generations, struct _gc_runtime_state, generations);
+#if PY_VERSION_HEX < 0x030e0000
 	OFF(gc_generation0, struct _gc_runtime_state, generation0);
+#else
+	NONE(gc_generation0);
+#endif
 	OFF(gc_stats, struct _gc_runtime_state, generation_stats);
 	OFF(gil_last_holder, struct _gil_runtime_state, last_holder);
 }
+#else
+static void check_runtime(const struct py_layout *l)
+{
+	NONE(runtime_interp_head);
+	OFF(interp_next, PyInterpreterState, next);
+	NONE(interp_id);
+	OFF(interp_tstate_head, PyInterpreterState, tstate_head);
+	NONE(runtime_gc);
+	OFF(interp_modules, PyInterpreterState, modules);
+	NONE(interp_gc);
+	NONE(interp_gil);
+	NONE(interp_size);
+}
+#endif
 
 static void check_thread(const struct py_layout *l)
 {
+#if PY_MAJOR_VERSION < 3
+	NONE(tstate_prev);
+#else
 	OFF(tstate_prev, PyThreadState, prev);
+#endif
+	SAME(gc_head, sizeof(PyGC_Head));
 	OFF(tstate_next, PyThreadState, next);
 	OFF(tstate_interp, PyThreadState, interp);
 	OFF(tstate_thread_id, PyThreadState, thread_id);
@@ -149,8 +217,15 @@ static void check_frame(const struct py_layout *l)
 #endif
 #if PY_VERSION_HEX < 0x030c0000
 	NONE(frame_owner_cstack);
-#else
+#elif PY_VERSION_HEX < 0x030e0000
 	SAME(frame_owner_cstack, FRAME_OWNED_BY_CSTACK);
+#else
+	SAME(frame_owner_cstack, FRAME_OWNED_BY_INTERPRETER);
+#endif
+#if PY_VERSION_HEX < 0x030e0000
+	SAME(frame_code_mask, ~0ULL);
+#else
+	SAME(frame_code_mask, ~(uint64_t)Py_TAG_BITS);
 #endif
 }
 
@@ -161,11 +236,13 @@ static void check_code(const struct py_layout *l)
 #if PY_VERSION_HEX < 0x030b0000
 	OFF(code_name, PyCodeObject, co_name);
 	NONE(code_instr);
+	OFF(code_bytecode, PyCodeObject, co_code);
 	NONE(code_first_traceable);
 	SAME(code_size, sizeof(PyCodeObject));
 #else
 	OFF(code_name, PyCodeObject, co_qualname);
 	OFF(code_instr, PyCodeObject, co_code_adaptive);
+	NONE(code_bytecode);
 	OFF(code_first_traceable, PyCodeObject, _co_firsttraceable);
 	OFF(code_size, PyCodeObject, co_code_adaptive);
 #endif
@@ -174,6 +251,9 @@ static void check_code(const struct py_layout *l)
 #else
 	OFF(code_line_table, PyCodeObject, co_linetable);
 #endif
+	OFF(bytes_data, PyBytesObject, ob_sval);
+	SAME(line_format, PY_MAJOR_VERSION < 3 ? LINES_UNSIGNED : PY_MINOR_VERSION < 10 ? LINES_LNOTAB :
+	     PY_MINOR_VERSION < 11 ? LINES_RANGES : LINES_LOCATIONS);
 }
 
 static void check_type(const struct py_layout *l)
@@ -186,8 +266,17 @@ static void check_type(const struct py_layout *l)
 	OFF(type_base, PyTypeObject, tp_base);
 	OFF(type_dict, PyTypeObject, tp_dict);
 	SAME(type_size, sizeof(PyTypeObject));
+#if PY_MAJOR_VERSION < 3
+	OFF(heap_type_qualname, PyHeapTypeObject, ht_name);
+#else
 	OFF(heap_type_qualname, PyHeapTypeObject, ht_qualname);
 	OFF(heap_type_cached_keys, PyHeapTypeObject, ht_cached_keys);
+#endif
+#if PY_VERSION_HEX < 0x030e0000
+	SAME(refcnt_mask, ~0ULL);
+#else
+	SAME(refcnt_mask, (1ULL << 8 * offsetof(PyObject, ob_flags)) - 1);
+#endif
 #if PY_VERSION_HEX < 0x030b0000
 	SAME(preheader_flags, 0);
 	SAME(preheader_bytes, 0);
@@ -201,6 +290,33 @@ static void check_type(const struct py_layout *l)
 #endif
 }
 
+#if PY_MAJOR_VERSION < 3
+static void check_str(const struct py_layout *l)
+{
+	OFF(str_length, PyStringObject, ob_size);
+	OFF(str_ascii_size, PyStringObject, ob_sval);
+	NONE(str_state);
+	NONE(str_wstr);
+}
+
+static void check_containers(const struct py_layout *l)
+{
+	OFF(dict_keys, PyDictObject, ma_table);
+	OFF(dict_mask, PyDictObject, ma_mask);
+	OFF(dict_small_table, PyDictObject, ma_smalltable);
+	NONE(dict_values);
+	NONE(keys_kind);
+	OFF(list_items, PyListObject, ob_item);
+	OFF(set_mask, PySetObject, mask);
+	OFF(set_table, PySetObject, table);
+	OFF(set_small_table, PySetObject, smalltable);
+	SAME(set_hash_first, offsetof(setentry, hash) < offsetof(setentry, key));
+	OFF(bytearray_alloc, PyByteArrayObject, ob_alloc);
+	OFF(bytearray_bytes, PyByteArrayObject, ob_bytes);
+	SAME(deque_left, sizeof(PyObject));
+	SAME(deque_right, sizeof(PyObject) + sizeof(void *));
+}
+#else
 static void check_str(const struct py_layout *l)
 {
 	OFF(str_length, PyASCIIObject, length);
@@ -231,6 +347,9 @@ static void check_containers(const struct py_layout *l)
 {
 	OFF(dict_keys, PyDictObject, ma_keys);
 	OFF(dict_values, PyDictObject, ma_values);
+	NONE(dict_mask);
+	NONE(dict_small_table);
+	SAME(set_hash_first, offsetof(setentry, hash) < offsetof(setentry, key));
 #if PY_VERSION_HEX < 0x030b0000
 	NONE(keys_kind);
 	OFF(keys_size, keys_copy, dk_size);
@@ -255,15 +374,35 @@ static void check_containers(const struct py_layout *l)
 	SAME(deque_left, sizeof(PyVarObject));
 	SAME(deque_right, sizeof(PyVarObject) + sizeof(void *));
 }
+#endif
+
+#ifdef Py_DEBUG
+static void of_debug_build(struct py_layout *l)
+{
+	uint32_t *const lists[] = { &l->free_keys_cnt, &l->free_keys, &l->free_dict_cnt, &l->free_dicts, &l->free_list_cnt,
+				    &l->free_lists, &l->free_tuples, &l->free_floats };
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		*lists[i] += l->debug_free_lists;
+	l->runtime_main_interp += l->debug_main_interp;
+}
+#endif
 
 int main(void)
 {
-	const struct py_layout *l = py_layout__find(PY_MAJOR_VERSION, PY_MINOR_VERSION);
+	const struct py_layout *found = py_layout__find_patch(PY_MAJOR_VERSION, PY_MINOR_VERSION, PY_MICRO_VERSION), *l;
+	struct py_layout copy;
 
-	if (!l) {
+	if (!found) {
 		printf("%s: not in the table\n", PY_VERSION);
 		return 1;
 	}
+	copy = *found;
+	l = &copy;
+#ifdef Py_DEBUG
+	of_debug_build(&copy);
+#endif
+	check_freelists(l);
 	check_runtime(l);
 	check_thread(l);
 	check_frame(l);
@@ -271,6 +410,9 @@ int main(void)
 	check_type(l);
 	check_str(l);
 	check_containers(l);
+#ifdef Py_DEBUG
+	printf("debug build of ");
+#endif
 	printf("%s: %d fields checked, %d wrong\n", PY_VERSION, checked_cnt, wrong_cnt);
 	return wrong_cnt != 0;
 }

@@ -25,7 +25,8 @@ static bool is_before_exec(const struct run *r, pid_t pid)
 {
 	char exe[4096];
 
-	return procfs__exe(pid, exe, sizeof(exe)) || !strcmp(exe, r->own_exe);
+	/* PYTHON may be a script that leads to the interpreter. */
+	return procfs__exe(pid, exe, sizeof(exe)) || !strcmp(exe, r->own_exe) || !strstr(exe, "python");
 }
 
 static void open_until_it_is_there(struct run *r, pid_t pid)

@@ -335,6 +335,7 @@ int main(int argc, char **argv)
 		printf("%s\n", why);
 		return 2;
 	}
+	judge(r, r->py.names.types == NAMES_TRUE && r->py.names.codes == NAMES_TRUE, "names at the first look", r->py.names.doubt);
 	while (fgets(r->line, sizeof(r->line), f))
 		check_line(r);
 	printf("%s: %lu checked, %lu wrong\n", r->py.version, r->checked, r->wrong);

@@ -75,11 +75,12 @@ static void put_type(struct world *w, uint64_t addr)
 	put(w, addr + l->type_base, rand() % 2 ? addr : random_addr());
 }
 
-static void make_world(struct world *w, int minor)
+static void make_world(struct world *w, int major, int minor)
 {
 	for (int i = 0; i < IMAGE_WORDS; i++)
 		w->words[i] = random_word();
-	w->py = (struct py_interp){ .major = 3, .minor = minor, .layout = py_layout__find(3, minor) };
+	w->py = (struct py_interp){ .major = major, .minor = minor, .layout = py_layout__find(major, minor) };
+	w->py.gc_head_bytes = w->py.layout->gc_head;
 	w->py.mem = remote__image(w->words, sizeof(w->words), IMAGE_ADDR);
 	w->py.types = (struct py_types){
 		.type = random_addr(), .code = random_addr(), .str = random_addr(), .dict = random_addr(),
@@ -142,10 +143,10 @@ static void readers_come_back(void **state)
 	(void)state;
 	assert_non_null(w);
 	srand(7);
-	for (int minor = 8; minor <= 13; minor++) {
+	for (int minor = 5; minor <= 14; minor++) {
 		for (int i = 0; i < ROUNDS; i++) {
 			if (i % 16 == 0)
-				make_world(w, minor);
+				minor == 5 ? make_world(w, 2, 7) : make_world(w, 3, minor);
 			read_all(w);
 			half_right_dict(w);
 		}
@@ -155,7 +156,7 @@ static void readers_come_back(void **state)
 
 static void a_block_too_small_for_a_header_is_no_object(void **state)
 {
-	struct py_interp py = { .major = 3, .minor = 11, .layout = py_layout__find(3, 11) };
+	struct py_interp py = { .major = 3, .minor = 11, .layout = py_layout__find(3, 11), .gc_head_bytes = 16 };
 	uint64_t word = 1, type;
 	uint32_t off;
 

@@ -40,6 +40,16 @@ static void lnotab_long_steps_are_several_entries(void **state)
 	assert_int_equal(pyline__lnotab(TABLE(255, 0, 45, 127, 0, 73), 1, 300), 201);
 }
 
+static void lines_of_27_only_go_up(void **state)
+{
+	(void)state;
+	assert_int_equal(pyline__unsigned(TABLE(6, 1, 4, 200), 10, 5), 10);
+	assert_int_equal(pyline__unsigned(TABLE(6, 1, 4, 200), 10, 6), 11);
+	assert_int_equal(pyline__unsigned(TABLE(6, 1, 4, 200), 10, 10), 211);
+	assert_int_equal(pyline__unsigned(TABLE(255, 0, 45, 255, 0, 45), 1, 300), 301);
+	assert_int_equal(pyline__unsigned(NULL, 0, 7, -1), 7);
+}
+
 static void lnotab_odd_byte_is_ignored(void **state)
 {
 	(void)state;
@@ -112,6 +122,7 @@ static void no_table_leads_to_a_negative_line(void **state)
 
 		for (size_t k = 0; k < size; k++)
 			table[k] = rand();
+		assert_true(pyline__unsigned(table, size, first, lasti) >= 0);
 		assert_true(pyline__lnotab(table, size, first, lasti) >= 0);
 		assert_true(pyline__linetable310(table, size, first, lasti) >= 0);
 		assert_true(pyline__locations(table, size, first, lasti) >= 0);
@@ -124,6 +135,7 @@ int main(void)
 		cmocka_unit_test(lnotab_counts_on_until_lasti),
 		cmocka_unit_test(lnotab_before_the_start_is_the_first_line),
 		cmocka_unit_test(lnotab_long_steps_are_several_entries),
+		cmocka_unit_test(lines_of_27_only_go_up),
 		cmocka_unit_test(lnotab_odd_byte_is_ignored),
 		cmocka_unit_test(linetable310_ranges),
 		cmocka_unit_test(linetable310_empty_entries_move_the_line),

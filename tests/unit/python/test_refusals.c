@@ -51,18 +51,40 @@ static uint64_t *at(void *base, uint32_t off)
 	return (uint64_t *)((char *)base + off);
 }
 
-/* A 3.9 with one thread, as far as runtime.c looks. */
-static void play_39(void)
+/* One thread, as far as runtime.c looks. */
+static void play(const struct py_layout *l, const char *version)
 {
-	const struct py_layout *l = py_layout__find(3, 9);
+	uint64_t *gc = l->interp_gc != NO_OFF ? at(interp, l->interp_gc) : at(_PyRuntime, l->runtime_gc);
 
-	say_version("3.9.18");
+	say_version(version);
 	*at(_PyRuntime, l->runtime_interp_head) = *at(_PyRuntime, l->runtime_interp_main) = (uintptr_t)interp;
 	*at(interp, l->interp_tstate_head) = (uintptr_t)tstate;
-	*at(interp, l->interp_gc + l->gc_generation0) = (uintptr_t)interp + l->interp_gc + l->gc_generations;
+	*at(gc, l->gc_generation0) = (uintptr_t)gc + l->gc_generations;
 	*at(tstate, l->tstate_interp) = (uintptr_t)interp;
 	*at(tstate, l->tstate_thread_id) = (uintptr_t)thread;
 	thread[0] = (uintptr_t)thread;
+}
+
+static void play_39(void)
+{
+	play(py_layout__find(3, 9), "3.9.18");
+}
+
+/* 3.7.4 made the head of collected objects larger (bpo-27987), and moved what follows. */
+static void patch_versions_of_37(void **state)
+{
+	const struct py_layout *old = py_layout__find_patch(3, 7, 3);
+	char why[256] = "";
+
+	play(old, "3.7.3");
+	assert_int_equal(open_self(why, sizeof(why)), 0);
+	say_version("3.7.4");
+	assert_int_equal(open_self(why, sizeof(why)), -EAGAIN);
+	start_over(state);
+	play(py_layout__find(3, 7), "3.7.17");
+	assert_int_equal(open_self(why, sizeof(why)), 0);
+	say_version("3.7.0");
+	assert_int_not_equal(open_self(why, sizeof(why)), 0);
 }
 
 static void the_play_is_good_enough(void **state)
@@ -97,7 +119,7 @@ static void not_initialised_yet(void **state)
 
 static void versions_that_are_not_known(void **state)
 {
-	static const char *const versions[] = { "3.7.17", "3.14.0", "2.7.18", "3.99.1" };
+	static const char *const versions[] = { "3.5.9", "3.15.0", "2.6.9", "3.99.1" };
 	char why[256] = "";
 
 	(void)state;
@@ -117,7 +139,7 @@ static void spoil(uint64_t *word, uint64_t value)
 
 	*word = value;
 	assert_int_equal(open_self(why, sizeof(why)), -EOPNOTSUPP);
-	assert_non_null(strstr(why, "is not where release builds have it"));
+	assert_non_null(strstr(why, "is not where usual builds have it"));
 	*word = right;
 }
 
@@ -158,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(the_play_is_good_enough, start_over),
 		cmocka_unit_test_setup(not_initialised_yet, start_over),
+		cmocka_unit_test_setup(patch_versions_of_37, start_over),
 		cmocka_unit_test_setup(versions_that_are_not_known, start_over),
 		cmocka_unit_test_setup(another_layout_is_noticed, start_over),
 		cmocka_unit_test_setup(a_circle_of_interpreters, start_over),

@@ -3,6 +3,7 @@
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
+#include <math.h>
 #include <string.h>
 
 #include "intern.h"
@@ -56,10 +57,14 @@ static inline void fixture__make(struct fixture *f, const char *file, const char
 		.proc = 7, .pid = 4242, .comm = "python3", .cmdline = "python3 app.py", .python = "3.11.2",
 		.exe = "/usr/bin/python3.11", .rss_bytes = 9000000, .rss_at_attach_bytes = 8000000, .peak_rss_bytes = 9500000,
 		.gc_known = true, .gc_collections = {12, 1, 0},
+		.limit_kind = "cgroup", .limit_bytes = 512 << 20, .limit_headroom_bytes = 100 << 20, .limit_shared_by = 1,
+		.rss_slope = {TREND_GROWING, 20971.52, 13107.2, 31457.28}, .forecast = {5000, 3333.3, 8000, 2400},
 	};
 	f->p[1] = (struct snapshot_process){
 		.proc = 8, .pid = 4243, .rss_bytes = SNAPSHOT_UNKNOWN_BYTES, .rss_at_attach_bytes = SNAPSHOT_UNKNOWN_BYTES,
-		.peak_rss_bytes = SNAPSHOT_UNKNOWN_BYTES, .coverage_partial = true, .coverage_note = "inlined allocators",
+		.peak_rss_bytes = SNAPSHOT_UNKNOWN_BYTES, .forecast = {INFINITY, INFINITY, INFINITY, 0}, .coverage_partial = true, .coverage_note = "inlined allocators",
+		.container = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", .container_runtime = "docker",
+		.pod_uid = "11111111-2222-3333-4444-555555555555",
 	};
 	f->s = (struct snapshot){
 		.time_unix_ns = 1795197000123000000ULL, .elapsed_s = 10, .interval_s = 5, .mode = "exact", .processes = f->p,
@@ -68,6 +73,18 @@ static inline void fixture__make(struct fixture *f, const char *file, const char
 	};
 	f->s.totals.rows = 3;
 	f->s.totals.verdicts[VERDICT_GROWING] = 1;
+}
+
+/* The same in budget mode; the last row is of what is in no sample. */
+static inline void fixture__sample(struct fixture *f)
+{
+	f->s.mode = "budget";
+	f->s.target_cpu_mean_pct = (struct maybe){true, 0.88};
+	f->s.sampling = (struct snapshot_sampling){.known = true, .bursts = 32, .samples = 318, .longest_pause_s = 0.0061, .fraction = 0.058, .reused = 0.03};
+	f->rows[0].bytes_error = 180000;
+	f->rows[2].bytes = f->rows[2].objects = 64;
+	f->rows[2].bytes_error = 64;
+	f->rows[2].type = f->rows[0].type;
 }
 
 static inline void fixture__free(struct fixture *f)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "census_view.h"
 #include "fixture.h"
 #include "json_reader.h"
 #include "json_writer.h"
@@ -116,7 +117,7 @@ static void snapshot_has_what_it_says(void **state)
 {
 	struct text t = {0};
 	struct fixture f;
-	struct node *n, *grower, *process, *frame;
+	struct node *n, *grower, *process, *frame, *limit, *forecast;
 
 	(void)state;
 	fixture__make(&f, "/srv/app.py", "handle", "dict");
@@ -132,11 +133,33 @@ static void snapshot_has_what_it_says(void **state)
 	assert_string_equal(node__get(process, "coverage")->string, "full");
 	assert_null(node__get(process, "coverage_note"));
 	assert_int_equal(node__get(process, "container")->kind, 'n');
+	assert_int_equal(node__get(process, "container_runtime")->kind, 'n');
+	assert_int_equal(node__get(process, "pod_uid")->kind, 'n');
+	assert_string_equal(node__get(process->next, "container")->string, f.p[1].container);
+	assert_string_equal(node__get(process->next, "container_runtime")->string, "docker");
+	assert_string_equal(node__get(process->next, "pod_uid")->string, "11111111-2222-3333-4444-555555555555");
 	assert_int_equal(atoi(node__get(node__get(process, "gc"), "collections")->first->text), 12);
 	assert_string_equal(node__get(process->next, "coverage")->string, "partial");
 	assert_string_equal(node__get(process->next, "coverage_note")->string, "inlined allocators");
 	assert_int_equal(node__get(process->next, "rss_bytes")->kind, 'n');
 	assert_int_equal(node__get(process->next, "gc")->kind, 'n');
+	limit = node__get(process, "memory_limit");
+	assert_string_equal(node__get(limit, "kind")->string, "cgroup");
+	assert_int_equal(atoi(node__get(limit, "bytes")->text), 512 << 20);
+	assert_int_equal(atoi(node__get(limit, "headroom_bytes")->text), 100 << 20);
+	forecast = node__get(process, "forecast");
+	assert_string_equal(node__get(forecast, "trend")->string, "growing");
+	assert_true(atof(node__get(forecast, "low")->text) == 13107.2);
+	assert_true(atof(node__get(forecast, "limit_in_s")->text) == 5000);
+	assert_true(atof(node__get(forecast, "limit_in_s_latest")->text) == 8000);
+	assert_true(atof(node__get(forecast, "restart_every_s")->text) == 2400);
+	/* too early, and no limit known */
+	assert_int_equal(node__get(process->next, "memory_limit")->kind, 'n');
+	forecast = node__get(process->next, "forecast");
+	assert_string_equal(node__get(forecast, "trend")->string, "unknown");
+	assert_int_equal(node__get(forecast, "rss_bytes_per_s")->kind, 'n');
+	assert_int_equal(node__get(forecast, "limit_in_s_earliest")->kind, 'n');
+	assert_int_equal(node__get(forecast, "restart_every_s")->kind, 'n');
 	grower = node__get(n, "growers")->first;
 	assert_int_equal(atoi(node__get(grower, "pid")->text), 4242);
 	assert_string_equal(node__get(grower, "type")->string, "dict");
@@ -236,6 +259,144 @@ static void snapshot_conforms_to_its_schema(void **state)
 	fixture__free(&f);
 }
 
+static void census_conforms_to_its_schema(void **state)
+{
+	const struct census_type_row rows[] = {
+		{.type = "app.Session", .objects = 2345, .tracked = 2345, .bytes = 112560, .owned_bytes = 544040, .largest_bytes = 2048,
+		 .delta_known = true, .delta_objects = 12, .delta_bytes = 576, .delta_owned_bytes = -3000, .bytes_per_s = 57.5, .verdict = VERDICT_GROWING},
+		{.type = NULL, .objects = INT64_MAX, .bytes = INT64_MAX, .owned_bytes = INT64_MAX, .uncollectable = -1},
+		{.type = "evil\033[2J\n\xff\"", .objects = 1},
+	};
+	struct census_view v = {
+		.time_unix_ns = 1763661000123000000, .elapsed_s = 10, .interval_s = 5, .pid = 4242, .comm = "python3", .python = "3.11.2",
+		.grade = CENSUS_NEAR, .ran = true, .ran_known = true, .coverage_note = "a part was swapped out", .rows = rows, .rows_cnt = 3,
+		.memory = {.known = true, .libc_known = true, .rss_bytes = 9000000, .libc_used_bytes = 5},
+		.arenas = {.known = true, .bytes_each = 1 << 20, .cnt = 39, .sparse_cnt = 38, .kept_by = {{"app.Session", 399}, {NULL, 3}}},
+	};
+	struct text t = {0}, schema = {0};
+	struct node *n, *s, *row;
+
+	(void)state;
+	census_view__json_schema(&schema);
+	s = read_line(&schema);
+	census_view__json(&v, &t);
+	n = read_line(&t);
+	conforms(s, n);
+	assert_string_equal(node__get(n, "schema")->string, "pyleak-bpf/census/1");
+	assert_string_equal(node__get(n, "time")->string, "2025-11-20T17:50:00.123Z");
+	assert_string_equal(node__get(n, "coverage")->string, "partial");
+	assert_string_equal(node__get(node__get(n, "consistency"), "grade")->string, "near");
+	row = node__get(n, "types")->first;
+	assert_string_equal(node__get(row, "type")->string, "app.Session");
+	assert_string_equal(node__get(row, "verdict")->string, "growing");
+	assert_true(atof(node__get(row, "delta_owned_bytes")->text) == -3000);
+	assert_true(atof(node__get(row, "uncollectable")->text) == 0);
+	assert_int_equal(node__get(row->next, "type")->kind, 'n');
+	assert_int_equal(node__get(row->next, "delta_bytes")->kind, 'n');
+	assert_int_equal(node__get(row->next, "uncollectable")->kind, 'n');
+	assert_int_equal(node__get(node__get(n, "memory"), "python_live_bytes")->kind, 'n');
+	row = node__get(node__get(n, "arenas"), "kept_by")->first;
+	assert_string_equal(node__get(row, "type")->string, "app.Session");
+	assert_int_equal(node__get(row->next, "type")->kind, 'n');
+	assert_null(row->next->next);
+	node__free(n);
+	/* the first reading, of a process of which little is known */
+	text__clear(&t);
+	v = (struct census_view){.pid = 1};
+	census_view__json(&v, &t);
+	n = read_line(&t);
+	conforms(s, n);
+	assert_int_equal(node__get(n, "interval_s")->kind, 'n');
+	assert_int_equal(node__get(n, "arenas")->kind, 'n');
+	assert_string_equal(node__get(n, "coverage")->string, "full");
+	assert_null(node__get(n, "coverage_note"));
+	node__free(n);
+	node__free(s);
+	text__free(&t);
+	text__free(&schema);
+}
+
+/* What budget mode has to go by is told in budget mode only, and all of it is in the schema. */
+static void budget_mode_says_what_it_did(void **state)
+{
+	static const struct {
+		const char *key;
+		double value;
+	} want[] = {{"target_cpu_pct", 0.8}, {"target_cpu_mean_pct", 0.88}, {"longest_pause_s", 0.0061}, {"bursts", 32}, {"samples", 318},
+		    {"sampled_fraction", 0.058}, {"reused_fraction", 0.03}};
+	struct text exact = {0}, budget = {0}, schema = {0};
+	struct node *n, *s, *overhead;
+	struct fixture f;
+
+	(void)state;
+	fixture__make(&f, "/srv/app.py", "handle", "dict");
+	snapshot__json(&f.s, &exact);
+	n = read_line(&exact);
+	for (size_t i = 1; i < sizeof(want) / sizeof(want[0]); i++)
+		assert_null(node__get(node__get(n, "overhead"), want[i].key));
+	assert_true(atof(node__get(node__get(n, "growers")->first, "bytes_error")->text) == 0);
+	node__free(n);
+	fixture__sample(&f);
+	f.s.rows_cnt = 3;
+	snapshot__json(&f.s, &budget);
+	snapshot__json_schema(&schema);
+	n = read_line(&budget);
+	s = read_line(&schema);
+	conforms(s, n);
+	assert_string_equal(node__get(n, "mode")->string, "budget");
+	overhead = node__get(n, "overhead");
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		assert_non_null(node__get(overhead, want[i].key));
+		assert_true(atof(node__get(overhead, want[i].key)->text) == want[i].value);
+		assert_non_null(node__get(node__get(node__get(node__get(s, "properties"), "overhead"), "properties"), want[i].key));
+	}
+	assert_true(atof(node__get(node__get(n, "growers")->first, "bytes_error")->text) == 180000);
+	node__free(n);
+	node__free(s);
+	text__free(&exact);
+	text__free(&budget);
+	text__free(&schema);
+	fixture__free(&f);
+}
+
+/* Known to grow, but not for how long it may; known not to grow; never is null, too. */
+static void what_is_not_known_is_null(void **state)
+{
+	static const struct {
+		struct slope slope;
+		const char *kind;
+		struct forecast forecast;
+		char rate, in, latest, restart; /* kinds of nodes */
+	} cases[] = {
+		{{TREND_GROWING, 5, 4, 6}, NULL, {INFINITY, INFINITY, INFINITY, 0}, '0', 'n', 'n', 'n'},
+		{{TREND_NOT_GROWING, 5, -4, 16}, "host", {INFINITY, INFINITY, INFINITY, 0}, '0', 'n', 'n', 'n'},
+		{{TREND_GROWING, 5, 4, 6}, "host", {10, 5, INFINITY, 0}, '0', '0', 'n', 'n'},
+		{{TREND_GROWING, 5, 4, 6}, "data", {0, 0, 0, 60}, '0', '0', '0', '0'},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct text t = {0};
+		struct fixture f;
+		struct node *n, *forecast;
+
+		fixture__make(&f, "/srv/app.py", "handle", "dict");
+		f.p[0].rss_slope = cases[i].slope;
+		f.p[0].limit_kind = cases[i].kind;
+		f.p[0].forecast = cases[i].forecast;
+		snapshot__json(&f.s, &t);
+		n = read_line(&t);
+		forecast = node__get(node__get(n, "processes")->first, "forecast");
+		assert_int_equal(node__get(forecast, "rss_bytes_per_s")->kind, cases[i].rate);
+		assert_int_equal(node__get(forecast, "limit_in_s")->kind, cases[i].in);
+		assert_int_equal(node__get(forecast, "limit_in_s_latest")->kind, cases[i].latest);
+		assert_int_equal(node__get(forecast, "restart_every_s")->kind, cases[i].restart);
+		node__free(n);
+		text__free(&t);
+		fixture__free(&f);
+	}
+}
+
 static void hostile_text_stays_in_its_string(void **state)
 {
 	uint64_t seed = 9;
@@ -274,6 +435,9 @@ int main(void)
 		cmocka_unit_test(doubles_are_short_and_exact),
 		cmocka_unit_test(snapshot_has_what_it_says),
 		cmocka_unit_test(snapshot_conforms_to_its_schema),
+		cmocka_unit_test(census_conforms_to_its_schema),
+		cmocka_unit_test(budget_mode_says_what_it_did),
+		cmocka_unit_test(what_is_not_known_is_null),
 		cmocka_unit_test(hostile_text_stays_in_its_string),
 	};
 

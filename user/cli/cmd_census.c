@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The heap by type, once or again and again. */
+#include <errno.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "census.h"
+#include "census_view.h"
+#include "clock.h"
+#include "commands.h"
+#include "growth.h"
+#include "intern.h"
+#include "log.h"
+#include "map.h"
+#include "options.h"
+#include "procfs.h"
+#include "python.h"
+#include "stacks.h"
+#include "table.h"
+#include "text.h"
+
+/* Of a type in the readings before. */
+struct past {
+	int64_t objects, bytes, owned_bytes;
+	int64_t first_objects, first_owned_bytes;
+};
+
+/* One process. */
+struct subject {
+	pid_t pid;
+	struct py_interp py;
+	bool open;
+	struct census *census;
+	struct growth *growth;
+	struct map past; /* id of the type's name -> struct past */
+	uint64_t start_ticks;
+	char comm[64];
+	uint64_t first_ns, last_ns;
+	uint32_t readings;
+	bool ended;
+};
+
+struct run {
+	const struct options *o;
+	struct subject *subjects;
+	struct intern *strings;
+	struct stacks *stacks;
+	regex_t filter;
+	bool has_filter;
+	sigset_t signals;
+	int code;
+};
+
+static void close_subject(struct subject *s)
+{
+	census__free(s->census);
+	s->census = NULL;
+	growth__free(s->growth);
+	s->growth = NULL;
+	map__free(&s->past);
+	if (s->open)
+		py_interp__close(&s->py);
+	s->open = false;
+}
+
+/* What is wrong is said here, once. */
+static int open_subject(struct run *r, struct subject *s, pid_t pid)
+{
+	const struct growth_opts gopts = { .group = GROUP_TYPE, .strings = r->strings, .stacks = r->stacks };
+	struct proc_status status;
+	char why[512] = "";
+	int err = procfs__status(pid, &status);
+
+	s->pid = pid;
+	map__init(&s->past, sizeof(uint32_t), sizeof(struct past));
+	if (!err)
+		err = py_interp__open(&s->py, pid, why, sizeof(why));
+	if (err) {
+		if (*why)
+			log_error("%s", why);
+		else
+			log_error("there is no process %d, or it has ended", pid);
+		return err == -ESRCH || err == -EPERM || err == -EACCES ? EXIT_TARGET : EXIT_UNSUPPORTED;
+	}
+	s->open = true;
+	s->start_ticks = status.start_ticks;
+	memcpy(s->comm, status.comm, sizeof(s->comm));
+	s->census = census__new(&s->py);
+	s->growth = growth__new(&gopts);
+	if (!s->census || !s->growth) {
+		log_error("out of memory");
+		return EXIT_INTERNAL;
+	}
+	return EXIT_FINE;
+}
+
+/* Is it the same process, with the same interpreter? */
+static int check_subject(struct subject *s)
+{
+	struct proc_status status;
+	uint64_t head;
+	int err = procfs__status(s->pid, &status);
+
+	if (err || status.state == 'Z' || status.start_ticks != s->start_ticks)
+		return -ESRCH;
+	if (remote__read_u64(&s->py.mem, s->py.interp_head_addr, &head) || !head)
+		return -ESRCH; /* another program runs in it, or Python has ended */
+	py_interp__check_names(&s->py);
+	return 0;
+}
+
+static void compare(struct run *r, struct subject *s, const struct census_row *row, struct census_type_row *out, uint32_t *id)
+{
+	struct past *past = NULL;
+	bool existed = false;
+
+	*out = (struct census_type_row){
+		.type = row->type, .objects = row->objects, .tracked = row->tracked, .bytes = row->bytes, .owned_bytes = row->owned_bytes,
+		.largest_bytes = row->largest_bytes, .uncollectable = row->uncollectable, .verdict = VERDICT_UNKNOWN,
+	};
+	*id = 0;
+	if (!r->o->every_s || !row->type || intern__string(r->strings, row->type, id))
+		return;
+	past = map__put(&s->past, id, &existed);
+	if (!past)
+		return;
+	if (!existed && !s->readings) {
+		past->first_objects = row->objects;
+		past->first_owned_bytes = row->owned_bytes;
+	}
+	out->delta_known = s->readings > 0;
+	out->delta_objects = row->objects - past->objects;
+	out->delta_bytes = row->bytes - past->bytes;
+	out->delta_owned_bytes = row->owned_bytes - past->owned_bytes;
+	out->gained_objects = row->objects - past->first_objects;
+	out->gained_bytes = row->owned_bytes - past->first_owned_bytes;
+	past->objects = row->objects;
+	past->bytes = row->bytes;
+	past->owned_bytes = row->owned_bytes;
+}
+
+/* Types without an instance in this reading had none: their next one is new. */
+static void forget_absent(struct subject *s, const uint32_t *ids, size_t cnt)
+{
+	struct map there;
+	const void *key;
+	void *value;
+
+	map__init(&there, sizeof(uint32_t), 1);
+	for (size_t i = 0; i < cnt; i++)
+		map__put(&there, &ids[i], NULL);
+	for (size_t i = 0; map__next(&s->past, &i, &key, &value);) {
+		struct past *past = value;
+
+		if (!map__get(&there, key))
+			past->objects = past->bytes = past->owned_bytes = 0;
+	}
+	map__free(&there);
+}
+
+/* Rates and verdicts, from all readings. */
+static int judge(struct run *r, struct subject *s, struct census_type_row *rows, const uint32_t *ids, size_t cnt, uint64_t rss_bytes)
+{
+	struct growth_row *found = calloc(intern__cnt(r->strings), sizeof(*found));
+	struct map by_type;
+	size_t found_cnt;
+	int err = found ? 0 : -ENOMEM;
+
+	growth__begin(s->growth, s->last_ns);
+	if (!err)
+		err = growth__process(s->growth, s->pid, rss_bytes, 0);
+	for (size_t i = 0; i < cnt && !err; i++)
+		if (ids[i])
+			err = growth__add(s->growth, &(struct sample){ .proc = s->pid, .type = ids[i], .bytes = rows[i].owned_bytes, .objects = rows[i].objects });
+	growth__end(s->growth, true);
+	map__init(&by_type, sizeof(uint32_t), sizeof(uint32_t));
+	found_cnt = err ? 0 : growth__top(s->growth, intern__cnt(r->strings), found);
+	for (uint32_t i = 0; i < found_cnt; i++) {
+		uint32_t *which = map__put(&by_type, &found[i].type, NULL);
+
+		if (which)
+			*which = i;
+	}
+	for (size_t i = 0; i < cnt; i++) {
+		const uint32_t *which = map__get(&by_type, &ids[i]);
+
+		if (!which || !ids[i])
+			continue;
+		rows[i].bytes_per_s = found[*which].bytes_per_s;
+		rows[i].verdict = found[*which].verdict;
+	}
+	map__free(&by_type);
+	free(found);
+	return err;
+}
+
+static int by_gain(const void *a, const void *b)
+{
+	const struct census_type_row *x = a, *y = b;
+
+	if (x->gained_bytes != y->gained_bytes)
+		return x->gained_bytes < y->gained_bytes ? 1 : -1;
+	return (x->owned_bytes < y->owned_bytes) - (x->owned_bytes > y->owned_bytes);
+}
+
+static bool is_wanted(const struct run *r, const struct census_type_row *row)
+{
+	if (row->objects < r->o->floor)
+		return false;
+	return !r->has_filter || (row->type && !regexec(&r->filter, row->type, 0, NULL, 0));
+}
+
+/* Those that are shown to the front; the others are summed up. */
+static void choose(const struct run *r, struct census_type_row *rows, size_t cnt, struct census_view *out)
+{
+	out->rows = rows;
+	for (size_t i = 0; i < cnt; i++) {
+		out->objects += rows[i].objects;
+		out->bytes += rows[i].owned_bytes;
+		if (is_wanted(r, &rows[i]) && (!r->o->top || out->rows_cnt < r->o->top)) {
+			rows[out->rows_cnt++] = rows[i];
+			continue;
+		}
+		out->hidden_types++;
+		out->hidden_objects += rows[i].objects;
+		out->hidden_bytes += rows[i].owned_bytes;
+	}
+}
+
+static int print(const struct run *r, const struct census_view *v)
+{
+	struct table_opts topts = { .verbose = r->o->verbose > 0 };
+	struct winsize ws;
+	struct text text = {};
+	int err;
+
+	if (r->o->json) {
+		census_view__json(v, &text);
+	} else {
+		if (isatty(STDOUT_FILENO))
+			topts.width = !ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) && ws.ws_col ? ws.ws_col : 80;
+		topts.color = topts.width && !getenv("NO_COLOR");
+		census_view__table(v, &topts, &text);
+	}
+	err = text.failed || fwrite(text.s, 1, text.len, stdout) != text.len || fflush(stdout);
+	text__free(&text);
+	if (err)
+		log_error("the reading could not be written");
+	return err ? EXIT_INCOMPLETE : EXIT_FINE;
+}
+
+static void describe_arenas(const struct census_stats *stats, struct census_arenas_view *out)
+{
+	const struct census_arenas *a = &stats->arenas;
+
+	*out = (struct census_arenas_view){ stats->has_pools, a->bytes_each, a->cnt, a->sparse_cnt, a->sparse_live_bytes, { { 0 } } };
+	for (size_t i = 0; i < sizeof(out->kept_by) / sizeof(out->kept_by[0]) && i < CENSUS_KEEPERS; i++) {
+		out->kept_by[i].type = a->kept_by[i].type;
+		out->kept_by[i].objects = a->kept_by[i].objects;
+	}
+}
+
+static int show(struct run *r, struct subject *s, double interval_s, double reading_s)
+{
+	const struct census_row *found;
+	size_t cnt = census__rows(s->census, &found);
+	struct census_type_row *rows = calloc(cnt + 1, sizeof(*rows));
+	uint32_t *ids = calloc(cnt + 1, sizeof(*ids));
+	struct census_stats stats;
+	int code = EXIT_INTERNAL;
+
+	if (!rows || !ids)
+		goto out;
+	census__stats(s->census, &stats);
+	struct census_view view = {
+		.time_unix_ns = clock__ns(CLOCK_REALTIME),
+		.elapsed_s = (s->last_ns - s->first_ns) / 1e9,
+		.interval_s = interval_s,
+		.pid = s->pid,
+		.comm = s->comm,
+		.python = s->py.version,
+		.grade = stats.torn ? CENSUS_TORN : stats.ran ? CENSUS_NEAR : CENSUS_EXACT,
+		.ran = stats.ran,
+		.ran_known = stats.ran_known,
+		.torn = stats.torn,
+		.retried = stats.retried,
+		.reading_s = reading_s,
+		.read_bytes = stats.read_bytes,
+		.coverage_note = stats.partial ? stats.note : NULL,
+		.memory = { stats.memory.known, stats.memory.known && stats.has_pools, stats.memory.known && stats.has_libc,
+			    stats.memory.rss_bytes, stats.memory.python_live_bytes, stats.memory.python_free_bytes, stats.memory.libc_used_bytes,
+			    stats.memory.libc_free_bytes, stats.memory.stacks_bytes, stats.memory.other_anon_bytes, stats.memory.file_bytes },
+	};
+	describe_arenas(&stats, &view.arenas);
+	for (size_t i = 0; i < cnt; i++)
+		compare(r, s, &found[i], &rows[i], &ids[i]);
+	if (r->o->every_s) {
+		forget_absent(s, ids, cnt);
+		if (judge(r, s, rows, ids, cnt, stats.memory.rss_bytes))
+			goto out;
+	}
+	if (interval_s > 0)
+		qsort(rows, cnt, sizeof(*rows), by_gain);
+	choose(r, rows, cnt, &view);
+	code = print(r, &view);
+out:
+	if (code == EXIT_INTERNAL)
+		log_error("out of memory");
+	free(ids);
+	free(rows);
+	return code;
+}
+
+static int read_subject(struct run *r, struct subject *s)
+{
+	uint64_t start_ns = clock__now_ns(), before_ns = s->last_ns;
+	int err = check_subject(s), code;
+
+	if (!err)
+		err = census__read(s->census);
+	if (!err || err == -ESRCH || err == -EAGAIN)
+		err = err ? -ESRCH : check_subject(s); /* what was read of one that ended is not the whole */
+	if (err == -ESRCH) {
+		s->ended = true;
+		if (s->readings)
+			log_info("process %d has ended, or runs another program", s->pid);
+		else
+			log_error("process %d has ended, or runs another program", s->pid);
+		return s->readings ? EXIT_FINE : EXIT_TARGET;
+	}
+	if (err) {
+		log_error("cannot read the heap of process %d: %s", s->pid, strerror(-err));
+		return err == -EPERM || err == -EACCES ? EXIT_TARGET : EXIT_INTERNAL;
+	}
+	if (s->py.names.types == NAMES_FALSE && !s->readings)
+		log_warn("process %d: types have no names, as this build is laid out in an unknown way: %s", s->pid, s->py.names.doubt);
+	s->last_ns = start_ns;
+	if (!s->readings)
+		s->first_ns = start_ns;
+	code = show(r, s, s->readings ? (start_ns - before_ns) / 1e9 : 0, (clock__now_ns() - start_ns) / 1e9);
+	s->readings++;
+	return code;
+}
+
+/* false: a signal came. */
+static bool wait_until(const struct run *r, uint64_t ns)
+{
+	uint64_t now = clock__now_ns(), left = ns > now ? ns - now : 0;
+	const struct timespec t = { left / 1000000000, left % 1000000000 };
+	int number;
+
+	do {
+		number = sigtimedwait(&r->signals, NULL, &t);
+	} while (number < 0 && errno == EINTR);
+	return number < 0;
+}
+
+/* All of them, and again while there is one. */
+static int read_all(struct run *r)
+{
+	uint64_t start_ns = clock__now_ns(), next_ns = start_ns, every_ns = r->o->every_s * 1e9;
+	uint64_t end_ns = r->o->duration_s ? start_ns + (uint64_t)(r->o->duration_s * 1e9) : UINT64_MAX;
+	bool going = true;
+	int code = EXIT_FINE;
+
+	while (going && !code) {
+		going = false;
+		for (size_t i = 0; i < r->o->pids_cnt && !code; i++) {
+			if (!r->subjects[i].ended)
+				code = read_subject(r, &r->subjects[i]);
+			going |= !r->subjects[i].ended;
+		}
+		next_ns += every_ns;
+		if (next_ns < clock__now_ns())
+			next_ns = clock__now_ns() + every_ns;
+		going = going && every_ns && next_ns <= end_ns && !code && wait_until(r, next_ns);
+	}
+	return code;
+}
+
+static void block_signals(struct run *r)
+{
+	sigemptyset(&r->signals);
+	sigaddset(&r->signals, SIGINT);
+	sigaddset(&r->signals, SIGTERM);
+	sigaddset(&r->signals, SIGHUP);
+	if (r->o->every_s)
+		sigprocmask(SIG_BLOCK, &r->signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int cmd_census(const struct options *o)
+{
+	struct run r = { .o = o };
+	int code = EXIT_INTERNAL;
+
+	if (procfs__check_namespace()) {
+		log_error("/proc shows another pid namespace than ours: mount our own (mount -t proc proc /proc), or run in the host's");
+		return EXIT_UNSUPPORTED;
+	}
+	r.subjects = calloc(o->pids_cnt, sizeof(*r.subjects));
+	r.strings = intern__new();
+	r.stacks = r.strings ? stacks__new(r.strings) : NULL;
+	r.has_filter = o->filter && !regcomp(&r.filter, o->filter, REG_EXTENDED | REG_NOSUB);
+	block_signals(&r);
+	if (r.subjects && r.stacks)
+		code = EXIT_FINE;
+	for (size_t i = 0; i < o->pids_cnt && !code; i++)
+		code = open_subject(&r, &r.subjects[i], o->pids[i]);
+	if (!code)
+		code = read_all(&r);
+	for (size_t i = 0; i < o->pids_cnt && r.subjects; i++)
+		close_subject(&r.subjects[i]);
+	if (r.has_filter)
+		regfree(&r.filter);
+	free(r.subjects);
+	stacks__free(r.stacks);
+	intern__free(r.strings);
+	return code;
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fds.h"
+
+#define FD_MAX 65536
+
+void fds__close_all_but(int fd)
+{
+	if (fd > 0)
+		syscall(SYS_close_range, 0, fd - 1, 0);
+	if (syscall(SYS_close_range, fd + 1, ~0U, 0)) /* before 5.9 */
+		for (int i = 0; i < FD_MAX; i++)
+			if (i != fd)
+				close(i);
+}

@@ -1,0 +1,587 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "hash.h"
+#include "heap.h"
+#include "libc_heap.h"
+#include "log.h"
+#include "map.h"
+#include "object.h"
+#include "pool.h"
+#include "procfs.h"
+#include "python.h"
+#include "survey.h"
+#include "tracer.h"
+
+#define CONTENT_BYTES 64
+#define READ_AT_ONCE 4096
+#define READING_SHARE 0.04    /* of one CPU, ours */
+#define BIRTH_NS (1ULL << BIRTH_SHIFT)
+#define GAP_MIN_OBJECTS 32
+#define GHOST_NS 120000000000ULL
+#define MOVED_FACTOR_MAX 8
+#define LIBC_SLACK_BYTES (2LL << 20) /* libc may give out so much that it had */
+#define SIZE_SLACK 80         /* libc's block may be so much larger than what was asked for */
+#define MAPPED_SLACK 8192
+
+/*
+ * CHANGING: seen once, or its content is not what it was. GHOST: what is larger than a pymalloc block and is gone. A buffer that grows moves often: the
+ * line that moved it last still is the line that holds it.
+ */
+enum sample_state { NEW, CHANGING, STABLE, GHOST, DEAD };
+
+struct sample {
+	uint64_t type;
+	uint64_t size, size_now; /* as recorded; what libc says it has grown to */
+	uint64_t content; /* hash; 0: not looked at yet */
+	uint64_t died_ns;
+	uint32_t birth, stack;
+	uint32_t kind;    /* index of kinds, NO_KIND: not in the heap */
+	float weight;
+	uint32_t pass;    /* in which it was met last */
+	uint8_t state;
+	bool in_heap, moved, witnessed;
+};
+#define NO_KIND UINT32_MAX
+
+/* A type, or a size of what is no object. */
+struct kind_key {
+	uint64_t type;
+	uint32_t bytes_each, pad;
+};
+
+struct kind {
+	struct kind_key key;
+	int64_t gained, gained_bytes; /* objects that came since the attach and were there at the reading before */
+	bool there;                   /* any in this reading */
+	int64_t least;                /* live ones, of all readings; -1: none yet */
+	double weight[2];             /* of samples that are CHANGING, STABLE */
+	uint32_t samples[2];
+};
+
+/* Which object was in a block while its end would still have been seen. */
+struct witness {
+	uint64_t type; /* 0: none */
+	uint32_t birth;
+	bool late;     /* none knows */
+};
+
+struct survey {
+	const struct py_interp *py;
+	const struct tracer *tracer;
+	struct heap *heap;
+	bool heap_known, active;
+	struct map samples;  /* block address -> struct sample */
+	struct map witnesses; /* block address -> struct witness, of bursts since the last pass */
+	struct map kind_ids; /* struct kind_key -> uint32_t */
+	struct kind *kinds;
+	size_t kinds_cnt, kinds_capacity;
+	struct kind large;   /* all that is not in the heap */
+	double large_bytes, large_factor;
+	double ghost_bytes, moved_bytes, ghost_factor, moved_factor; /* moved: of the ghosts, those that realloc had in hand */
+	int64_t anon_at_start, large_gained;
+	uint64_t read_ns, next_ns, last_cpu_ns;
+	uint64_t looks, reused; /* at blocks that had not changed before; of those, blocks that had now */
+	uint32_t readings, judged, pass;
+};
+
+static int read_heap(struct survey *s)
+{
+	uint64_t start = clock__ns(CLOCK_THREAD_CPUTIME_ID), took;
+	int err = heap__read(s->heap);
+
+	took = clock__ns(CLOCK_THREAD_CPUTIME_ID) - start;
+	s->read_ns = clock__now_ns();
+	s->next_ns = s->read_ns + took / READING_SHARE;
+	s->heap_known = !err;
+	s->readings++;
+	log_debug("process %d: heap read in %.1f ms: %s; %zu blocks in the sample", s->py->pid, took / 1e6, err ? strerror(-err) : "fine", s->samples.cnt);
+	return err == -ENODATA || err == -ESRCH || err == -EAGAIN ? 0 : err;
+}
+
+/* Anonymous memory of the process that is not pymalloc's: what libc has, stacks, and other people's mappings. */
+static int64_t other_memory(const struct survey *s)
+{
+	struct heap_stats heap;
+
+	heap__stats(s->heap, &heap);
+	return procfs__anon_bytes(s->py->pid) - (int64_t)heap.pools_bytes;
+}
+
+static struct kind *kind_of(struct survey *s, uint64_t type, uint32_t bytes_each, uint32_t *id)
+{
+	const struct kind_key key = { type, type ? 0 : bytes_each, 0 };
+	bool existed;
+	uint32_t *found = map__put(&s->kind_ids, &key, &existed);
+
+	if (!found)
+		return NULL;
+	if (!existed && s->kinds_cnt == s->kinds_capacity) {
+		size_t capacity = s->kinds_capacity ? 2 * s->kinds_capacity : 256;
+		struct kind *kinds = realloc(s->kinds, capacity * sizeof(*kinds));
+
+		if (!kinds) {
+			map__del(&s->kind_ids, &key);
+			return NULL;
+		}
+		s->kinds = kinds;
+		s->kinds_capacity = capacity;
+	}
+	if (!existed) {
+		*found = s->kinds_cnt;
+		s->kinds[s->kinds_cnt++] = (struct kind){ .key = key, .least = s->readings > 1 ? 0 : -1 };
+	}
+	*id = *found;
+	return &s->kinds[*found];
+}
+
+/* What is new since the attach and was there at two readings: what requests hold for a moment is mostly left out. */
+static void take_kinds(struct survey *s)
+{
+	const struct heap_kind *list;
+	size_t cnt = s->heap_known ? heap__kinds(s->heap, &list) : 0;
+
+	for (size_t i = 0; i < s->kinds_cnt; i++) {
+		s->kinds[i].gained = s->kinds[i].gained_bytes = 0;
+		s->kinds[i].there = false;
+		memset(s->kinds[i].weight, 0, sizeof(s->kinds[i].weight));
+		memset(s->kinds[i].samples, 0, sizeof(s->kinds[i].samples));
+	}
+	s->large = (struct kind){ 0 };
+	s->large_bytes = s->ghost_bytes = s->moved_bytes = 0;
+	s->large_gained = other_memory(s) - s->anon_at_start;
+	for (size_t i = 0; i < cnt; i++) {
+		uint32_t id;
+		struct kind *k = kind_of(s, list[i].type, list[i].bytes_each, &id);
+		int64_t stayed;
+
+		if (!k)
+			continue;
+		k->there = true;
+		stayed = list[i].live - (s->readings > 1 ? list[i].fresh : 0);
+		k->least = k->least < 0 || stayed < k->least ? stayed : k->least;
+		k->gained = list[i].live - list[i].old - list[i].fresh;
+		if (k->gained > stayed - k->least) /* the rest has taken the place of older ones, as in a cache */
+			k->gained = stayed - k->least;
+		k->gained_bytes = list[i].live ? k->gained * (list[i].live_bytes / list[i].live) : 0;
+	}
+	for (size_t i = 0; i < s->kinds_cnt && s->heap_known; i++)
+		if (!s->kinds[i].there)
+			s->kinds[i].least = 0;
+}
+
+struct survey *survey__new(const struct py_interp *py, const struct tracer *tracer)
+{
+	struct survey *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->py = py;
+	s->tracer = tracer;
+	s->heap = heap__new(py);
+	map__init(&s->samples, sizeof(uint64_t), sizeof(struct sample));
+	map__init(&s->witnesses, sizeof(uint64_t), sizeof(struct witness));
+	map__init(&s->kind_ids, sizeof(struct kind_key), sizeof(uint32_t));
+	if (!s->heap || read_heap(s) == -ENOMEM) {
+		survey__free(s);
+		return NULL;
+	}
+	take_kinds(s);
+	s->anon_at_start = other_memory(s);
+	return s;
+}
+
+void survey__free(struct survey *s)
+{
+	if (!s)
+		return;
+	heap__free(s->heap);
+	map__free(&s->samples);
+	map__free(&s->witnesses);
+	map__free(&s->kind_ids);
+	free(s->kinds);
+	free(s);
+}
+
+static uint64_t hash_of(const unsigned char *bytes, size_t size)
+{
+	return hash__bytes(HASH_START, bytes, size) ?: 1;
+}
+
+/*
+ * Is a block that libc gave out still in use? By the size in front of it, and by the bit behind it that says so
+ * (malloc/malloc.c of glibc: struct malloc_chunk, PREV_INUSE, IS_MMAPPED). Small ones that wait in a cache have that bit, too. *SIZE becomes what it
+ * has grown to: a mapping of its own often does so in place.
+ */
+static bool libc_holds(const struct survey *s, uint64_t addr, uint64_t *size)
+{
+	uint64_t head, behind;
+
+	if (remote__read_u64(&s->py->mem, addr - 8, &head))
+		return false;
+	if (head & 2) {
+		head = libc_mapping_bytes(head);
+		if (!head || addr % 4096 != 16 || head < *size + 16 || head > 1ULL << 40)
+			return false;
+		if (head > *size + 16 + MAPPED_SLACK)
+			*size = head - 16;
+		return true;
+	}
+	head &= ~7ULL;
+	if (head < *size + 8 || head > *size + 8 + SIZE_SLACK)
+		return false;
+	return !remote__read_u64(&s->py->mem, addr - 8 + head, &behind) && (behind & 1);
+}
+
+struct look {
+	uint64_t addr;
+	struct sample *sample;
+	unsigned char bytes[CONTENT_BYTES];
+};
+
+/* The part of a block that tells one object from another: not the collector's links, nor the reference count. */
+static void judge_content(struct survey *s, struct look *l, const struct remote_item *item)
+{
+	struct sample *m = l->sample;
+	uint64_t type = 0, content;
+	uint32_t off = 0;
+
+	if (!item->ok) {
+		m->state = DEAD;
+		return;
+	}
+	if (m->type) {
+		if (py_block__object(s->py, l->addr, m->size, l->bytes, item->size, &type, &off) || type != m->type) {
+			m->state = DEAD;
+			return;
+		}
+		off += 8;
+	}
+	content = off < item->size ? hash_of(l->bytes + off, item->size - off) : 1;
+	s->looks += m->state == STABLE;
+	s->reused += m->state == STABLE && m->content != content;
+	m->state = m->content == content ? STABLE : CHANGING;
+	m->content = content;
+}
+
+static void judge_contents(struct survey *s, struct look *looks, size_t cnt)
+{
+	struct remote_item *items = calloc(cnt ? cnt : 1, sizeof(*items));
+
+	if (!items)
+		return;
+	for (size_t i = 0; i < cnt; i++)
+		items[i] = (struct remote_item){ looks[i].addr, looks[i].bytes,
+						 looks[i].sample->size < CONTENT_BYTES ? looks[i].sample->size : CONTENT_BYTES, 0 };
+	if (remote__read_many(&s->py->mem, items, cnt))
+		memset(items, 0, cnt * sizeof(*items)); /* it has ended */
+	for (size_t i = 0; i < cnt; i++)
+		judge_content(s, &looks[i], &items[i]);
+	free(items);
+}
+
+static bool judge_large(struct survey *s, uint64_t addr, struct sample *m)
+{
+	if (m->state != GHOST && libc_holds(s, addr, &m->size_now))
+		return true;
+	if (m->state != GHOST)
+		m->died_ns = s->read_ns;
+	m->state = m->in_heap || m->size <= POOL_BLOCK_MAX_BYTES || s->read_ns - m->died_ns > GHOST_NS ? DEAD : GHOST;
+	return false;
+}
+
+/* By the reading of the heap. false: its content need not be looked at. */
+static bool judge_place(struct survey *s, uint64_t addr, struct sample *m)
+{
+	struct heap_block b;
+	uint32_t id;
+
+	if (((uint64_t)m->birth + 2) * BIRTH_NS > s->read_ns)
+		return false; /* it may be younger than the reading */
+	if (!m->in_heap || !s->heap_known)
+		return judge_large(s, addr, m);
+	if (!heap__find(s->heap, addr, &b) || ((m->type || m->witnessed) && b.type != m->type)) {
+		m->state = DEAD;
+		return false;
+	}
+	if (!m->type && b.type) { /* it was not an object yet when it was met */
+		m->type = b.type;
+		m->content = 0;
+	}
+	if (kind_of(s, m->type, b.bytes, &id))
+		m->kind = id;
+	return true;
+}
+
+static struct kind *kind_of_sample(struct survey *s, const struct sample *m)
+{
+	return m->kind != NO_KIND ? &s->kinds[m->kind] : &s->large;
+}
+
+/* The sample cannot stand for more than the process has taken; what is left of that is where buffers grew and moved. */
+static void weigh_large(struct survey *s)
+{
+	double room = s->large_gained > 0 ? s->large_gained : 0, left;
+
+	s->large_factor = s->large_bytes > room + LIBC_SLACK_BYTES ? (room + LIBC_SLACK_BYTES) / s->large_bytes : 1;
+	left = room - s->large_bytes * s->large_factor;
+	s->ghost_factor = left <= 0 || s->ghost_bytes <= 0 ? 0 : s->ghost_bytes > left ? left / s->ghost_bytes : 1;
+	s->moved_factor = s->ghost_factor;
+	if (s->ghost_factor >= 1 && s->moved_bytes > 0) /* they go on growing where we do not see them */
+		s->moved_factor = fmin(1 + (left - s->ghost_bytes) / s->moved_bytes, MOVED_FACTOR_MAX);
+}
+
+/* A block that a realloc had in hand stands for itself: the object was not made in that burst. */
+static void weigh(const struct survey *s, struct sample *m)
+{
+	struct gate *gate = tracer__gate(s->tracer);
+
+	if (m->moved)
+		m->weight = 1;
+	else if (gate)
+		m->weight = gate__weight(gate, (uint64_t)m->birth << BIRTH_SHIFT);
+}
+
+static int judge_samples(struct survey *s)
+{
+	struct look *looks = malloc(READ_AT_ONCE * sizeof(*looks));
+	const void *key;
+	void *value;
+	size_t cnt = 0;
+
+	if (!looks)
+		return -ENOMEM;
+	for (size_t i = 0; map__next(&s->samples, &i, &key, &value);) {
+		uint64_t addr;
+
+		memcpy(&addr, key, sizeof(addr));
+		if (((struct sample *)value)->pass != s->pass) { /* it was seen to end */
+			map__del(&s->samples, key);
+			continue;
+		}
+		weigh(s, value);
+		if (((struct sample *)value)->state == DEAD || !judge_place(s, addr, value))
+			continue;
+		looks[cnt].addr = addr;
+		looks[cnt++].sample = value;
+		if (cnt == READ_AT_ONCE) {
+			judge_contents(s, looks, cnt);
+			cnt = 0;
+		}
+	}
+	judge_contents(s, looks, cnt);
+	free(looks);
+	for (size_t i = 0; map__next(&s->samples, &i, &key, &value);) {
+		const struct sample *m = value;
+		struct kind *k = kind_of_sample(s, m);
+
+		if (m->state == GHOST) {
+			s->ghost_bytes += (double)m->weight * m->size_now;
+			s->moved_bytes += m->moved ? (double)m->weight * m->size_now : 0;
+		}
+		if (m->state != CHANGING && m->state != STABLE)
+			continue;
+		k->weight[m->state == STABLE] += m->weight;
+		k->samples[m->state == STABLE]++;
+		if (m->kind == NO_KIND)
+			s->large_bytes += (double)m->weight * m->size_now;
+	}
+	weigh_large(s);
+	s->judged++;
+	log_debug("process %d: beside the heap %.1f MiB gained; samples of that %.1f MiB, and %.1f MiB of what has moved", s->py->pid,
+		  s->large_gained / 1048576.0, s->large_bytes / 1048576.0, s->ghost_bytes / 1048576.0);
+	return 0;
+}
+
+static void hear_witnesses(struct survey *s)
+{
+	struct gate *gate = tracer__gate(s->tracer);
+	struct gate_witness *list = NULL;
+	size_t cnt = gate ? gate__take_witnesses(gate, &list) : 0;
+
+	for (size_t i = 0; i < cnt; i++) {
+		struct witness *w = map__put(&s->witnesses, &list[i].addr, NULL);
+		uint32_t first = list[i].size < GATE_WITNESS_BYTES ? list[i].size : GATE_WITNESS_BYTES, off;
+
+		if (!w)
+			break;
+		*w = (struct witness){ .birth = list[i].birth, .late = list[i].late };
+		if (py_block__object(s->py, list[i].addr, list[i].size, list[i].bytes, first, &w->type, &off))
+			w->type = 0;
+	}
+	free(list);
+}
+
+int survey__begin(struct survey *s)
+{
+	struct gate *gate = tracer__gate(s->tracer);
+	struct gate_stats stats = { .ever_shut = true }; /* for good, where there is none */
+	int err;
+
+	map__free(&s->witnesses);
+	map__init(&s->witnesses, sizeof(uint64_t), sizeof(struct witness));
+	hear_witnesses(s);
+	if (gate)
+		gate__stats(gate, &stats);
+	s->active = stats.ever_shut;
+	if (!s->active || clock__now_ns() < s->next_ns)
+		return 0;
+	if (gate && s->readings > 1 && stats.cpu_ns - s->last_cpu_ns < 1000000)
+		return 0; /* it has not run */
+	s->last_cpu_ns = stats.cpu_ns;
+	err = read_heap(s);
+	if (err)
+		return err;
+	take_kinds(s);
+	err = judge_samples(s);
+	s->pass++;
+	return err;
+}
+
+bool survey__is_active(const struct survey *s)
+{
+	return s && s->active;
+}
+
+/* NULL: there is none, as it was pushed out of its place or recorded long before its burst ended. */
+static const struct witness *witness_of(struct survey *s, uint64_t addr, uint32_t birth)
+{
+	const struct witness *w = map__get(&s->witnesses, &addr);
+
+	if (!w || w->birth != birth) {
+		hear_witnesses(s);
+		w = map__get(&s->witnesses, &addr);
+	}
+	return w && w->birth == birth ? w : NULL;
+}
+
+/* What it is now may be another one's, made where it was. */
+static void ask_witness(struct survey *s, uint64_t addr, struct sample *m)
+{
+	const struct witness *w = m->in_heap ? witness_of(s, addr, m->birth) : NULL;
+
+	if (!w)
+		return;
+	if (w->late || (m->type && m->type != w->type))
+		m->state = DEAD;
+	m->type = w->type;
+	m->witnessed = true;
+}
+
+static struct sample *meet(struct survey *s, uint64_t addr, const struct block *b, uint64_t type)
+{
+	bool existed;
+	struct sample *m = map__put(&s->samples, &addr, &existed);
+	uint64_t size = BLOCK_SIZE(b->size_domain);
+
+	if (!m)
+		return NULL;
+	m->pass = s->pass;
+	if (existed && m->birth == b->birth && m->stack == b->stack && m->size == size)
+		return m;
+	if (s->heap_known)
+		heap__touch(s->heap, addr);
+	*m = (struct sample){
+		.type = type > USE_CNT ? type : 0,
+		.size = size,
+		.size_now = size,
+		.birth = b->birth,
+		.stack = b->stack,
+		.pass = s->pass,
+		.kind = NO_KIND,
+		.moved = (b->size_domain & BLOCK_MOVED) != 0,
+		.in_heap = size <= POOL_BLOCK_MAX_BYTES && BLOCK_DOMAIN(b->size_domain) == DOMAIN_OBJ,
+	};
+	ask_witness(s, addr, m);
+	return m;
+}
+
+static double grown(const struct sample *m)
+{
+	return m->size ? (double)m->size_now / m->size : 1;
+}
+
+enum survey_fate survey__look(struct survey *s, block_key key, const struct block *b, uint64_t type, double *weight, uint32_t *kind_samples)
+{
+	uint64_t addr = BLOCK_KEY_ADDR(key);
+	struct sample *m = meet(s, addr, b, type);
+	const struct kind *k;
+	int tier;
+
+	*weight = 0;
+	*kind_samples = 0;
+	if (!m)
+		return SURVEY_WAITING;
+	if (m->state == DEAD) {
+		map__del(&s->samples, &addr);
+		return SURVEY_DEAD;
+	}
+	k = kind_of_sample(s, m);
+	tier = k->samples[1] > 0;
+	if (m->state == GHOST) {
+		*weight = m->weight * (m->moved ? s->moved_factor : s->ghost_factor) * grown(m);
+		*kind_samples = SURVEY_UNKNOWN;
+		return SURVEY_COUNTS;
+	}
+	if (m->state == NEW && !s->judged) { /* everything has been recorded until now */
+		*weight = 1;
+		*kind_samples = SURVEY_ALL;
+		return SURVEY_COUNTS;
+	}
+	if (m->state == NEW && m->size > POOL_BLOCK_MAX_BYTES) { /* a buffer that grows is new again and again */
+		*weight = 1;
+		*kind_samples = SURVEY_UNKNOWN;
+		return SURVEY_COUNTS;
+	}
+	if (m->state == NEW || (m->kind != NO_KIND && (m->state == STABLE) != tier))
+		return SURVEY_WAITING;
+	if (m->kind == NO_KIND) {
+		*weight = m->weight * s->large_factor * grown(m);
+		*kind_samples = m->weight < 1.001 && s->large_factor >= 1 ? SURVEY_ALL : SURVEY_UNKNOWN;
+	} else {
+		*weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;
+		*kind_samples = k->samples[tier];
+	}
+	return SURVEY_COUNTS;
+}
+
+bool survey__next_gap(const struct survey *s, size_t *i, struct survey_gap *out)
+{
+	while (s->active && *i < s->kinds_cnt) {
+		const struct kind *k = &s->kinds[(*i)++];
+
+		if (k->gained < GAP_MIN_OBJECTS || k->samples[0] || k->samples[1])
+			continue;
+		*out = (struct survey_gap){ k->key.type, k->gained, k->gained_bytes };
+		return true;
+	}
+	return false;
+}
+
+void survey__stats(const struct survey *s, struct survey_stats *out)
+{
+	*out = (struct survey_stats){ .samples = s->samples.cnt, .readings = s->readings };
+	if (s->looks)
+		out->reused = (double)s->reused / s->looks;
+}
+
+double survey__error(double amount, uint32_t samples, uint32_t all)
+{
+	double n, share, whole;
+
+	if (all == SURVEY_ALL)
+		return 0;
+	if (!samples)
+		return amount;
+	if (all == SURVEY_UNKNOWN)
+		return amount / samples * (1.96 * sqrt(samples + 1) + 1); /* as many as Poisson's law lets come; of few, more than their root */
+	/* Agresti and Coull, "Approximate is better than exact" (1998): two more of each */
+	n = all + 4.0;
+	share = (samples + 2.0) / n;
+	whole = amount * all / samples;
+	return whole * (1.96 * sqrt(share * (1 - share) / n) + fabs(share - (double)samples / all));
+}

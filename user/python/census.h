@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is in the heap of a running interpreter, by type: every live object, read from outside while the process runs on. The target pays nothing but
+ * for the locks of its mappings, held while some pages are copied.
+ *
+ * Up to 512 bytes objects are in pymalloc's pools (heap.h). Larger ones, and all with PYTHONMALLOC=malloc, are in the C library's heap, which is walked
+ * where it is glibc's (libc_heap.h). Where it is not, what the collector tracks is found through its lists: an object of a pool, whose link leads out
+ * of all pools, leads to one that is in none. Objects in the interpreter's own file (None, small ints, static types) are not counted, nor are those
+ * that are dead in a free list.
+ */
+#ifndef CENSUS_H
+#define CENSUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct py_interp;
+struct census; /* opaque; for one thread at a time */
+
+#define CENSUS_BUFFER "(buffer)"
+
+struct census_row {
+	const char *type; /* as py_type__name(); NULL: unknown. Raw text of the target */
+	bool is_buffer;   /* one row, CENSUS_BUFFER: blocks of pools that are no object, nor a buffer that an object owns */
+	int64_t objects;
+	int64_t tracked;  /* of these, by the collector: those that gc.get_objects() lists */
+	int64_t bytes;    /* as the allocator gives them, with what lies in front of an object */
+	int64_t owned_bytes; /* BYTES, and the buffers that these objects own: items, keys, values, tables */
+	int64_t largest_bytes; /* of one object with what it owns */
+	int64_t uncollectable; /* in gc.garbage; -1: unknown */
+};
+
+/* Where the memory of the process is. All but the first add up to it. */
+struct census_memory {
+	bool known;
+	uint64_t rss_bytes;
+	uint64_t python_live_bytes, python_free_bytes; /* pymalloc: live blocks; what else of its pools is there */
+	uint64_t libc_used_bytes, libc_free_bytes;     /* glibc: chunks in use; what else of its heap is there */
+	uint64_t stacks_bytes, other_anon_bytes, file_bytes;
+};
+
+enum { CENSUS_KEEPERS = 3 };
+
+/* pymalloc gives an arena back when none of its blocks is live. Sparse ones are less than a quarter full. */
+struct census_arenas {
+	uint64_t bytes_each;
+	uint64_t cnt, sparse_cnt, sparse_live_bytes;
+	struct {
+		const char *type; /* as in census_row; CENSUS_BUFFER: no object */
+		int64_t objects;
+	} kept_by[CENSUS_KEEPERS]; /* most of what lives in the sparse ones; objects 0: no more */
+};
+
+struct census_stats {
+	uint64_t cpu_ns;         /* what the reading cost us */
+	uint64_t read_bytes;     /* how much heap was read: pools, and chunks of the C library */
+	uint64_t torn, retried;  /* pools that never agreed with themselves; copies made again, of pools and chunks */
+	bool ran, ran_known;     /* did the process run meanwhile? Else this is a still picture */
+	bool partial;
+	char note[512];          /* what is not seen and why, when PARTIAL */
+	bool has_pools;          /* uses pymalloc */
+	bool has_libc;           /* its C library's heap is glibc's */
+	struct census_memory memory;
+	struct census_arenas arenas; /* text is good until the next reading */
+};
+
+/* PY must outlive it. NULL: out of memory. */
+struct census *census__new(const struct py_interp *py);
+void census__free(struct census *c);
+
+/* One reading. 0, -ESRCH, -EPERM (the process ended, or is not ours to read), -EAGAIN (in the middle of exec), -ENOMEM or another errno of /proc. */
+int census__read(struct census *c);
+
+/* Of the last reading, most owned bytes first. Good until the next one. */
+size_t census__rows(const struct census *c, const struct census_row **out);
+void census__stats(const struct census *c, struct census_stats *out);
+
+#endif

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What is in the C library's heap. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "census_state.h"
+#include "libc_heap.h"
+#include "pagemap.h"
+
+enum {
+	/* Objects/intobject.c, floatobject.c of 2.7: struct _intblock, _floatblock: a link, then as many as fit into 1000 bytes. */
+	NUMBER_BLOCK_MIN_BYTES = 992,
+	NUMBER_BLOCK_MAX_BYTES = 1032,
+	NUMBERS_IN_BLOCK = 41,
+	NUMBER_BYTES = 24,
+};
+
+/* Regions without PAGEMAP_SCAN, where a hole costs as much as memory. */
+#define REGION_SPARE_BYTES (1ULL << 30)
+
+struct large {
+	struct census *c;
+	struct libc_walk walk;
+	struct pagemap *pages;
+	struct proc_maps maps;
+	uint64_t skipped_bytes; /* swapped out, or too large a region */
+};
+
+static bool add_range(struct census *c, struct census_range **list, size_t *cnt, size_t *capacity, uint64_t start, uint64_t end)
+{
+	size_t more = *capacity ? *capacity * 2 : 64;
+	struct census_range *bigger;
+
+	if (*cnt == *capacity) {
+		bigger = realloc(*list, more * sizeof(*bigger));
+		if (!bigger) {
+			c->err = -ENOMEM;
+			return false;
+		}
+		*list = bigger;
+		*capacity = more;
+	}
+	(*list)[(*cnt)++] = (struct census_range){ start, end };
+	return true;
+}
+
+static uint64_t word(const void *bytes, uint32_t off)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)bytes + off, sizeof(value));
+	return value;
+}
+
+/* A dead one's type is the link to the next dead one. */
+static bool count_numbers(struct census *c, const struct libc_chunk *chunk)
+{
+	unsigned char block[8 + NUMBERS_IN_BLOCK * NUMBER_BYTES];
+	uint64_t type = 0, first;
+	uint32_t tag;
+
+	if (c->py->major > 2 || chunk->bytes < NUMBER_BLOCK_MIN_BYTES || chunk->bytes > NUMBER_BLOCK_MAX_BYTES)
+		return false;
+	if (remote__read(&c->py->mem, chunk->addr, block, sizeof(block)))
+		return false;
+	for (int i = 0; i < NUMBERS_IN_BLOCK && !type; i++) {
+		first = word(block, 8 + i * NUMBER_BYTES + 8);
+		if (first && (first == c->int_type || first == c->py->types.float_))
+			type = first;
+	}
+	tag = type ? heap_types__tag(&c->heap->types, type) : TAG_NONE;
+	if (tag == TAG_NONE)
+		return false;
+	for (int i = 0; i < NUMBERS_IN_BLOCK; i++) {
+		const unsigned char *number = block + 8 + i * NUMBER_BYTES;
+
+		if (word(number, 8) == type && word(number, 0) > 0 && word(number, 0) < SHAPE_REFCNT_MAX)
+			census__count(c, &(struct census_object){ chunk->addr + (number - block), number, NUMBER_BYTES, tag, NUMBER_BYTES, false });
+	}
+	return true;
+}
+
+static void add_mapped(struct census *c, const struct libc_chunk *chunk)
+{
+	uint64_t start = chunk->addr - LIBC_CHUNK_HEADER_BYTES;
+	struct census_range *last = c->mapped_cnt ? &c->mapped[c->mapped_cnt - 1] : NULL;
+
+	if (last && last->end == start)
+		last->end = chunk->addr + chunk->bytes;
+	else
+		add_range(c, &c->mapped, &c->mapped_cnt, &c->mapped_capacity, start, chunk->addr + chunk->bytes);
+}
+
+static void see_chunk(void *ctx, const struct libc_chunk *chunk)
+{
+	struct census *c = ctx;
+	uint32_t size = chunk->bytes < UINT32_MAX ? chunk->bytes : UINT32_MAX, off, tag;
+
+	if (chunk->mapped)
+		add_mapped(c, chunk);
+	if (c->err || (c->stats.has_pools && chunk->bytes <= POOL_BLOCK_MAX_BYTES))
+		return;
+	if (count_numbers(c, chunk))
+		return;
+	tag = heap_types__of_block(&c->heap->types, chunk->head, size, &off);
+	if (tag < TAG_FIRST)
+		return;
+	if (c->heap->types.types[tag].shape.gc)
+		census__note_found(c, chunk->addr + off);
+	census__count(c, &(struct census_object){
+				 .addr = chunk->addr + off,
+				 .header = (const unsigned char *)chunk->head + off,
+				 .available = chunk->head_bytes - off,
+				 .tag = tag,
+				 .bytes = chunk->bytes,
+				 .hooked = off > c->heap->types.types[tag].shape.heads_bytes,
+			 });
+}
+
+/* -ENODATA: part of it is swapped out, and would have to be brought back to get past it. */
+static int check_swap(struct large *l, uint64_t start, uint64_t end)
+{
+	struct page_range range;
+	int got;
+
+	if (!l->c->status.swap_bytes)
+		return 0;
+	pagemap__look_at(l->pages, start & ~(uint64_t)(PAGE_BYTES - 1), end);
+	while ((got = pagemap__next(l->pages, &range)) > 0)
+		if (range.swapped)
+			return -ENODATA;
+	return got;
+}
+
+/* Those that exist. */
+static int count_pages(struct large *l, uint64_t start, uint64_t end, uint64_t *bytes)
+{
+	struct page_range range;
+	int got;
+
+	pagemap__look_at(l->pages, start & ~(uint64_t)(PAGE_BYTES - 1), end);
+	while ((got = pagemap__next(l->pages, &range)) > 0)
+		*bytes += range.swapped && l->c->status.swap_bytes ? 0 : range.end - range.start;
+	return got;
+}
+
+static int walk_run(struct large *l, uint64_t start, uint64_t end)
+{
+	struct census *c = l->c;
+	int err = check_swap(l, start, end);
+
+	if (err == -ENODATA)
+		l->skipped_bytes += end - start;
+	if (err)
+		return err == -ENODATA ? 0 : err;
+	if (!add_range(c, &c->runs, &c->run_cnt, &c->run_capacity, start, end))
+		return -ENOMEM;
+	c->libc_used_bytes -= l->walk.used_bytes;
+	err = libc_walk__run(&l->walk, start, end);
+	c->libc_used_bytes += l->walk.used_bytes;
+	return err ? err : count_pages(l, start, end, &c->libc_present_bytes);
+}
+
+static size_t first_pool_from(const struct heap *h, uint64_t addr)
+{
+	size_t low = 0, high = h->pool_cnt, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (h->pools[mid].addr < addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Pages that exist, are not swapped out and not in a pool; *AT is where it goes on, maybe behind END. */
+static int look_for_mapped(struct large *l, uint64_t *at, uint64_t end, uint64_t limit)
+{
+	const struct heap *h = l->c->heap;
+	struct page_range range;
+	uint64_t from, to;
+	size_t pool;
+	int got, err;
+
+	pagemap__look_at(l->pages, *at, end);
+	while ((got = pagemap__next(l->pages, &range)) > 0) {
+		if (range.swapped && l->c->status.swap_bytes) {
+			l->skipped_bytes += range.end - range.start;
+			continue;
+		}
+		from = range.start > *at ? range.start : *at;
+		pool = first_pool_from(h, from);
+		while (from < range.end) {
+			to = pool < h->pool_cnt && h->pools[pool].addr < range.end ? h->pools[pool].addr : range.end;
+			if (from < to) {
+				err = libc_walk__mapped(&l->walk, from, to, limit, at);
+				if (err)
+					return err;
+				from = *at;
+			}
+			while (pool < h->pool_cnt && h->pools[pool].addr < from)
+				pool++;
+			if (pool < h->pool_cnt && h->pools[pool].addr == from)
+				from += h->pool_bytes;
+		}
+	}
+	if (*at < end)
+		*at = end;
+	return got;
+}
+
+static uint64_t align_up(uint64_t addr, uint64_t to)
+{
+	return (addr + to - 1) & ~(to - 1);
+}
+
+static bool is_anonymous(const struct proc_map *m)
+{
+	return m->r && m->w && !m->inode && (!m->path || !strncmp(m->path, "[anon:", 6));
+}
+
+static bool is_heap(const struct proc_map *m)
+{
+	return m->path && !strcmp(m->path, "[heap]") && m->r && m->w;
+}
+
+static int walk_map(struct large *l, const struct proc_map *m)
+{
+	uint64_t at = m->start, start, end, border;
+	int err = 0;
+
+	if (!l->c->stats.has_libc)
+		return 0;
+	if (is_heap(m))
+		return libc_walk__is_main(&l->walk, m->start, m->end) ? walk_run(l, m->start, m->end) : 0;
+	if (!is_anonymous(m))
+		return 0;
+	if (!l->pages->scan && m->end - m->start > 4 * l->c->status.rss_bytes + REGION_SPARE_BYTES) {
+		l->skipped_bytes += m->end - m->start;
+		return 0;
+	}
+	while (at < m->end && !err && !l->c->err) {
+		if (libc_walk__is_arena(&l->walk, at, m->end, &start, &end)) {
+			err = walk_run(l, start, end);
+			at = end;
+			continue;
+		}
+		border = (at & ~(LIBC_ARENA_ALIGN - 1)) + LIBC_ARENA_ALIGN;
+		err = look_for_mapped(l, &at, border < m->end ? border : m->end, m->end);
+	}
+	return err;
+}
+
+static int walk_libc(struct large *l)
+{
+	struct census *c = l->c;
+	uint64_t end = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < l->maps.cnt && !err && !c->err; i++) {
+		const struct proc_map *m = &l->maps.maps[i];
+
+		if (m->start < end || m->end < m->start)
+			continue;
+		end = m->end;
+		err = walk_map(l, m);
+	}
+	for (size_t i = 0; i < c->mapped_cnt && !err; i++)
+		err = count_pages(l, c->mapped[i].start, c->mapped[i].end, &c->mapped_bytes);
+	return err;
+}
+
+static void tell(struct large *l)
+{
+	struct census_stats *s = &l->c->stats;
+
+	s->retried += l->walk.retried;
+	s->read_bytes += l->walk.used_bytes + l->walk.free_bytes;
+	if (s->partial)
+		return;
+	s->partial = true;
+	if (!s->has_libc)
+		snprintf(s->note, sizeof(s->note), "its C library's heap is not glibc's: %s that the collector does not track (str, bytes, int) and the "
+			 "buffers of large containers are not seen", s->has_pools ? "objects over 512 bytes" : "objects");
+	else if (census__has_strangers(l->c))
+		snprintf(s->note, sizeof(s->note), "%llu objects are in memory of an allocator that is neither pymalloc nor glibc's: what the collector does not "
+			 "track there (str, bytes, int) and buffers are not seen", (unsigned long long)l->c->linked_cnt);
+	else if (l->walk.lost_bytes)
+		snprintf(s->note, sizeof(s->note), "%llu KiB of the C library's heap could not be read as such", (unsigned long long)l->walk.lost_bytes >> 10);
+	else if (l->skipped_bytes)
+		snprintf(s->note, sizeof(s->note), "%llu KiB are swapped out, or in a region out of all proportion", (unsigned long long)l->skipped_bytes >> 10);
+	else
+		s->partial = false;
+}
+
+bool census__in_heap(const struct census *c, uint64_t addr)
+{
+	size_t low = 0, high = c->heap_cnt, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (addr < c->heaps[mid].start)
+			high = mid;
+		else if (addr >= c->heaps[mid].end)
+			low = mid + 1;
+		else
+			return true;
+	}
+	return false;
+}
+
+static void see_nothing(void *ctx, const struct libc_chunk *chunk)
+{
+	(void)ctx;
+	(void)chunk;
+}
+
+static void find_heaps(struct census *c, struct libc_walk *walk, const struct proc_map *m)
+{
+	uint64_t start, end;
+
+	if (is_heap(m) && libc_walk__is_main(walk, m->start, m->end)) {
+		c->stats.has_libc = true;
+		add_range(c, &c->heaps, &c->heap_cnt, &c->heap_capacity, m->start, m->end);
+	}
+	for (uint64_t at = align_up(m->start, LIBC_ARENA_ALIGN); is_anonymous(m) && at < m->end && at >= m->start; at += LIBC_ARENA_ALIGN)
+		if (libc_walk__is_arena(walk, at, m->end, &start, &end))
+			add_range(c, &c->heaps, &c->heap_cnt, &c->heap_capacity, start, end);
+}
+
+int census__find_libc(struct census *c)
+{
+	struct libc_walk walk;
+	struct proc_maps maps;
+	int err = procfs__maps(c->py->pid, &maps);
+
+	if (err)
+		return err == -EACCES ? -EPERM : err;
+	err = libc_walk__init(&walk, &c->py->mem, see_nothing, NULL);
+	for (size_t i = 0; i < maps.cnt && !err && !c->err; i++)
+		if (!i || maps.maps[i].start >= maps.maps[i - 1].end)
+			find_heaps(c, &walk, &maps.maps[i]);
+	libc_walk__free(&walk);
+	proc_maps__free(&maps);
+	return err ? err : c->err;
+}
+
+int census__read_large(struct census *c)
+{
+	struct large l = { .c = c, .pages = malloc(sizeof(*l.pages)) };
+	int err = l.pages ? procfs__maps(c->py->pid, &l.maps) : -ENOMEM;
+
+	if (err)
+		goto out;
+	err = pagemap__open(l.pages, c->py->pid);
+	if (err)
+		goto out_maps;
+	err = libc_walk__init(&l.walk, &c->py->mem, see_chunk, c);
+	if (!err)
+		err = walk_libc(&l);
+	libc_walk__free(&l.walk);
+	if (!err && !c->err && !c->status.swap_bytes)
+		err = census__follow_links(c);
+	tell(&l);
+	pagemap__close(l.pages);
+out_maps:
+	proc_maps__free(&l.maps);
+out:
+	free(l.pages);
+	return err ? err : c->err;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "census_view.h"
+#include "line.h"
+#include "table.h"
+#include "text.h"
+
+static void add_bytes(struct text *t, int columns, double bytes, bool sign, const char *unit)
+{
+	char number[16], out[32];
+
+	snprintf(out, sizeof(out), "%s%s%s", sign && bytes >= 0.5 ? "+" : "", units__format_bytes(number, bytes), unit);
+	text__addf(t, " %*s", columns, out);
+}
+
+static void print_head(struct lines *l, const struct census_view *v)
+{
+	time_t seconds = (time_t)(v->time_unix_ns / 1000000000);
+	char date[40] = "", bytes[16], read[16];
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm))
+		strftime(date, sizeof(date), "%H:%M:%SZ", &tm);
+	text__addf(&l->line, "%s  pid %d ", date, (int)v->pid);
+	if (v->comm)
+		lines__foreign(l, v->comm, strlen(v->comm));
+	text__addf(&l->line, "  Python %s  %" PRIu64 " objects, %s", v->python ? v->python : "?", v->objects, units__format_bytes(bytes, v->bytes));
+	if (v->interval_s > 0)
+		text__addf(&l->line, "  after %.0f s", v->elapsed_s);
+	lines__end(l, STYLE_BOLD);
+	text__addf(&l->line, "  read %s in %.0f ms: ", units__format_bytes(read, v->read_bytes), v->reading_s * 1e3);
+	switch (v->grade) {
+	case CENSUS_EXACT:
+		text__addf(&l->line, "exact, the process did not run meanwhile");
+		break;
+	case CENSUS_NEAR:
+		text__addf(&l->line, "near, %s", v->ran_known ? "the process ran meanwhile" : "the process may have run meanwhile");
+		break;
+	case CENSUS_TORN:
+		text__addf(&l->line, "torn, %" PRIu64 " pools of objects changed faster than they could be read", v->torn);
+		break;
+	}
+	if (v->retried)
+		text__addf(&l->line, "; %" PRIu64 " copies made again", v->retried);
+	lines__end(l, v->grade == CENSUS_TORN ? STYLE_WARNING : STYLE_PLAIN);
+	if (v->coverage_note) {
+		text__addf(&l->line, "  PARTIAL, there is more than is seen: ");
+		lines__foreign(l, v->coverage_note, strlen(v->coverage_note));
+		lines__end(l, STYLE_WARNING);
+	}
+}
+
+static void print_row(struct lines *l, const struct census_view *v, const struct census_type_row *r)
+{
+	const char *name = r->type ? r->type : "(type unknown)";
+	struct text type = {0};
+	char change[32];
+
+	text__addf(&l->line, "%9" PRId64, r->objects);
+	if (v->interval_s > 0) {
+		snprintf(change, sizeof(change), "%+" PRId64, r->delta_known ? r->delta_objects : 0);
+		text__addf(&l->line, " %9s", change);
+	}
+	add_bytes(&l->line, 11, r->bytes, false, "");
+	add_bytes(&l->line, 11, r->owned_bytes, false, "");
+	text__addf(&l->line, " %5.1f%%", v->bytes ? 100.0 * r->owned_bytes / v->bytes : 0);
+	if (v->interval_s > 0) {
+		add_bytes(&l->line, 12, r->delta_known ? r->delta_owned_bytes : 0, true, "");
+		add_bytes(&l->line, 14, r->delta_known ? r->bytes_per_s : 0, true, "/s");
+		text__addf(&l->line, " %-7s", r->verdict == VERDICT_GROWING ? "GROWING" : verdict__name(r->verdict));
+	} else {
+		add_bytes(&l->line, 11, r->largest_bytes, false, "");
+	}
+	text__addf(&l->line, " ");
+	text__add_clean(&type, name, strlen(name));
+	if (r->uncollectable > 0)
+		text__addf(&type, " (%" PRId64 " uncollectable)", r->uncollectable);
+	text__add_end(&l->line, type.s ? type.s : "", lines__left(l));
+	text__free(&type);
+	lines__end(l, r->verdict == VERDICT_GROWING ? STYLE_ALARM : STYLE_PLAIN);
+}
+
+static void print_types(struct lines *l, const struct census_view *v)
+{
+	char bytes[16];
+
+	if (v->interval_s > 0)
+		text__addf(&l->line, "%9s %9s %11s %11s %6s %12s %14s %-7s %s", "objects", "change", "bytes", "with owned", "share", "change", "rate",
+			   "verdict", "type");
+	else
+		text__addf(&l->line, "%9s %11s %11s %6s %11s %s", "objects", "bytes", "with owned", "share", "largest", "type");
+	lines__end(l, STYLE_BOLD);
+	for (size_t i = 0; i < v->rows_cnt; i++)
+		print_row(l, v, &v->rows[i]);
+	if (v->hidden_types) {
+		text__addf(&l->line, "and %" PRIu64 " types more: %" PRIu64 " objects, %s", v->hidden_types, v->hidden_objects,
+			   units__format_bytes(bytes, v->hidden_bytes));
+		lines__end(l, STYLE_DIM);
+	}
+}
+
+static void print_share(struct lines *l, const struct census_memory_view *m, bool known, uint64_t bytes, const char *what)
+{
+	if (!known)
+		return;
+	text__addf(&l->line, "  ");
+	add_bytes(&l->line, 11, bytes, false, "");
+	text__addf(&l->line, " %5.1f%%  %s", m->rss_bytes ? 100.0 * bytes / m->rss_bytes : 0, what);
+	lines__end(l, STYLE_PLAIN);
+}
+
+static void print_memory(struct lines *l, const struct census_memory_view *m)
+{
+	char bytes[16];
+
+	if (!m->known)
+		return;
+	text__addf(&l->line, "RSS %s is", units__format_bytes(bytes, m->rss_bytes));
+	lines__end(l, STYLE_BOLD);
+	print_share(l, m, m->python_known, m->python_live_bytes, "live in Python's pools");
+	print_share(l, m, m->python_known, m->python_free_bytes, "free in Python's pools");
+	print_share(l, m, m->libc_known, m->libc_used_bytes, "in use of the C library's heap: what is over 512 bytes, C extensions");
+	print_share(l, m, m->libc_known, m->libc_free_bytes, "kept free by the C library's heap");
+	print_share(l, m, true, m->stacks_bytes, "stacks");
+	print_share(l, m, true, m->other_anon_bytes, "other anonymous memory");
+	print_share(l, m, true, m->file_bytes, "files: interpreter, libraries, shared memory");
+}
+
+static void print_arenas(struct lines *l, const struct census_arenas_view *a)
+{
+	char free[16], live[16];
+
+	if (!a->known || !a->sparse_cnt)
+		return;
+	text__addf(&l->line, "%" PRIu64 " of %" PRIu64 " arenas of Python's pools are less than a quarter full: up to %s that cannot be given back for %s of ",
+		   a->sparse_cnt, a->cnt, units__format_bytes(free, a->sparse_cnt * a->bytes_each - a->sparse_live_bytes),
+		   units__format_bytes(live, a->sparse_live_bytes));
+	for (size_t i = 0; i < sizeof(a->kept_by) / sizeof(a->kept_by[0]) && a->kept_by[i].objects; i++) {
+		const char *name = a->kept_by[i].type ? a->kept_by[i].type : "(type unknown)";
+
+		text__addf(&l->line, "%s%" PRId64 " ", i ? ", " : "", a->kept_by[i].objects);
+		lines__foreign(l, name, strlen(name));
+	}
+	lines__end(l, STYLE_PLAIN);
+}
+
+void census_view__table(const struct census_view *v, const struct table_opts *opts, struct text *out)
+{
+	struct lines l = {.out = out, .width = opts->width, .color = opts->color};
+
+	print_head(&l, v);
+	print_types(&l, v);
+	print_memory(&l, &v->memory);
+	print_arenas(&l, &v->arenas);
+	lines__end(&l, STYLE_PLAIN);
+	lines__free(&l);
+}
