@@ -27,6 +27,9 @@ for test in build/tests/*/test_*; do
 	fi
 done
 
+echo "== stack of the BPF programs"
+if tests/unit/bpf/check_stack.py build/*.bpf.o; then ok; else bad "stack of the BPF programs"; fi
+
 echo "== layouts against the headers of each interpreter"
 if tests/unit/python/check_layouts.sh; then ok; else bad layouts; fi
 

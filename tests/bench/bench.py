@@ -26,7 +26,8 @@ class Target:
         return self.process.stdout.readline().split()
 
     def seconds(self, request, seconds):
-        return float(self.ask("run %s %g" % (request, seconds))[0])
+        """Of CPU for one request, the median: on a shared machine the wall tells of others."""
+        return float(self.ask("run %s %g" % (request, seconds))[1])
 
     def close(self):
         self.process.stdin.close()
@@ -61,47 +62,61 @@ def variants(pid):
     ]
 
 
+def once(target, how, request, seconds):
+    tool = Tool(how) if isinstance(how, list) else None
+    if isinstance(how, int):
+        target.ask("tracemalloc %d" % how)
+    took = target.seconds(request, seconds)
+    if tool:
+        tool.close()
+    if isinstance(how, int):
+        target.ask("tracemalloc 0")
+    return took
+
+
 def measure(target, request, seconds, rounds):
-    ratios = {}
-    plain_s = []
-    for _ in range(rounds):
-        plain = None
-        for name, how in variants(target.pid):
-            tool = Tool(how) if isinstance(how, list) else None
-            if isinstance(how, int):
-                target.ask("tracemalloc %d" % how)
-            took = target.seconds(request, seconds)
-            if tool:
-                tool.close()
-            if isinstance(how, int):
-                target.ask("tracemalloc 0")
-            if plain is None:
-                plain = took
-                plain_s.append(took)
-            ratios.setdefault(name, []).append(took / plain)
-    return statistics.median(plain_s), {name: statistics.median(values) for name, values in ratios.items()}
+    """Seconds by variant, one value a round; every other round in the opposite order."""
+    took = {}
+    for i in range(rounds):
+        for name, how in variants(target.pid)[::-1 if i % 2 else 1]:
+            took.setdefault(name, []).append(once(target, how, request, seconds))
+    return took
 
 
-def main():
+def ratio(took, name, to):
+    """The median over the rounds: each pair was measured within the same seconds."""
+    return statistics.median(a / b for a, b in zip(took[name], took[to]))
+
+
+def arguments(seconds, rounds, **more):
+    """--seconds and --rounds with these defaults, and MORE numbers; the interpreters."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    for name, default in dict(seconds=seconds, rounds=rounds, **more).items():
+        parser.add_argument("--" + name, type=type(default), default=default)
     parser.add_argument("pythons", nargs="*", default=["/usr/bin/python3"])
-    options = parser.parse_args()
-    for python in options.pythons:
+    return parser.parse_args()
+
+
+def targets(pythons):
+    for python in pythons:
         target = Target(python)
         print("%s (%s)" % (python, target.version))
-        for request in ("mixed", "churn"):
-            plain, ratios = measure(target, request, options.seconds, options.rounds)
-            print("  %-34s %9s   one request plain: %.3f ms" % (request, "x plain", plain * 1e3))
-            for name, ratio in ratios.items():
-                print("    %-32s %9.2f" % (name, ratio))
-            print("    %-32s %9.2f" % ("exact / floor", ratios["pyleak-bpf --mode exact"] /
-                                       ratios["floor: bare probes, same places"]))
-            print("    %-32s %9.2f" % ("exact / tracemalloc, 25 frames", ratios["pyleak-bpf --mode exact"] /
-                                       ratios["tracemalloc, 25 frames"]))
-            sys.stdout.flush()
+        yield target
         target.close()
 
 
-main()
+def main():
+    options = arguments(seconds=2.0, rounds=5)
+    for target in targets(options.pythons):
+        for request in ("mixed", "churn"):
+            took = measure(target, request, options.seconds, options.rounds)
+            print("  %-34s %9s   one request plain: %.3f ms" % (request, "x plain", statistics.median(took["plain"]) * 1e3))
+            for name, _ in variants(target.pid):
+                print("    %-32s %9.2f" % (name, ratio(took, name, "plain")))
+            for to in ("floor: bare probes, same places", "tracemalloc, 25 frames"):
+                print("    %-32s %9.2f" % ("exact / " + to.split(":")[0], ratio(took, "pyleak-bpf --mode exact", to)))
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,8 @@
 
 int main(int argc, char **argv)
 {
-	struct tracer_opts opts = { .depth = 64, .max_blocks = 1024, .probes = TRACER_NOTHING };
+	struct tracer_opts opts = { .depth = 64, .max_blocks = 1024, .procs_max = 1, .probes = TRACER_NOTHING };
+	struct tracers *all;
 	struct py_interp py;
 	struct tracer *t;
 	char why[512] = "";
@@ -30,7 +31,8 @@ int main(int argc, char **argv)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	if (py_interp__open(&py, atoi(argv[1]), why, sizeof(why)) || tracer__open(&py, &opts, &t, why, sizeof(why))) {
+	all = tracers__new(&opts);
+	if (!all || py_interp__open(&py, atoi(argv[1]), why, sizeof(why)) || tracer__open(all, &py, &t, why, sizeof(why))) {
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}
@@ -47,10 +49,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}
-	fprintf(stderr, "tracing with %u probes that do nothing\n", tracer__probe_cnt(t));
+	fprintf(stderr, "tracing with %u probes that do nothing\n", engine__probe_cnt(tracer__engine(t)));
 	sigwait(&set, &sig);
 out:
 	tracer__free(t);
+	tracers__free(all);
 	py_interp__close(&py);
 	return 0;
 }

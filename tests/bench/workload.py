@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What is measured: runs one request over and over on command and says how long each took.
 
-Commands on stdin, one answer line each: "run NAME SECONDS" -> median seconds per request, wall and CPU;
-"tracemalloc FRAMES" (0: stop) -> "ok"; "quit".
+Commands on stdin, one answer line each: "run NAME SECONDS" -> median seconds per request, wall and CPU; "mean NAME SECONDS" -> seconds of CPU
+per request, all of them together; "one NAME" -> "ok" after one request; "tracemalloc FRAMES" (0: stop) -> "ok"; "quit".
 """
 import copy
 import json
@@ -60,6 +60,14 @@ def run(request, seconds):
     return sorted(wall)[len(wall) // 2], sorted(cpu)[len(cpu) // 2]
 
 
+def mean(request, seconds):
+    count, start, end = 0, time.process_time(), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        request()
+        count += 1
+    return (time.process_time() - start) / count
+
+
 def main():
     sys.stdout.write("ready %d %s\n" % (os.getpid(), sys.version.split()[0]))
     sys.stdout.flush()
@@ -71,6 +79,11 @@ def main():
             tracemalloc.stop()
             if int(words[1]):
                 tracemalloc.start(int(words[1]))
+            sys.stdout.write("ok\n")
+        elif words[0] == "mean":
+            sys.stdout.write("%.9f\n" % mean(REQUESTS[words[1]], float(words[2])))
+        elif words[0] == "one":
+            REQUESTS[words[1]]()
             sys.stdout.write("ok\n")
         else:
             sys.stdout.write("%.9f %.9f\n" % run(REQUESTS[words[1]], float(words[2])))

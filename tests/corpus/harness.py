@@ -7,7 +7,7 @@ On start the program warms its caches up, prints "ready PID" and obeys one comma
     stop               ends a run
     round N            exactly N rounds, at once
     free               drop everything that was leaked, collect
-    mark               sys.getallocatedblocks() now
+    mark               sys.getallocatedblocks() now (null on 2.7, which has none)
     tables             the allocator tables, as PyMem_GetAllocator tells them
     oracle N           N rounds under tracemalloc: which line and which type grew
     ping, quit
@@ -15,7 +15,8 @@ On start the program warms its caches up, prints "ready PID" and obeys one comma
 Each is answered by one line: "done JSON". End of input ends the program, so that it never outlives its test.
 
 A program says in its module-level TRUTH what it leaks; a value there may be a dict keyed by the
-lowest CPython version it holds for ({"3.8": ..., "3.11": ...}).
+lowest CPython version it holds for ({"2.7": ..., "3.11": ...}). "since" is the lowest version that the program runs on,
+"at_once" on how many interpreters it may run at a time where it would else not keep its rate.
 """
 import gc
 import json
@@ -23,6 +24,20 @@ import os
 import select
 import sys
 import time
+
+
+monotonic = getattr(time, "monotonic", time.time)
+allocated_blocks = getattr(sys, "getallocatedblocks", lambda: None)
+
+
+def emptying(items):
+    """What drops all of a list, or of any container; lists of 2.7 have no clear()."""
+    if hasattr(items, "clear"):
+        return items.clear
+
+    def drop():
+        del items[:]
+    return drop
 
 
 def slots(count):
@@ -83,10 +98,10 @@ def _say(word, value):
 def _work(leak, churn, source, count, period, deadline):
     """The only place a round is started from, so that every leak has one stack. Returns the rounds made."""
     made = 0
-    due = time.monotonic()
+    due = monotonic()
     while made < count:
         if period:
-            now = time.monotonic()
+            now = monotonic()
             if now >= deadline:
                 break
             if now - due > 0.5:
@@ -96,7 +111,7 @@ def _work(leak, churn, source, count, period, deadline):
                 break
             if command and command[0] == "quit":
                 os._exit(0)
-            if time.monotonic() < due:
+            if monotonic() < due:
                 continue
             due += period
         leak()
@@ -107,8 +122,11 @@ def _work(leak, churn, source, count, period, deadline):
 
 
 def _tables():
-    """The nine function pointers of the three allocator tables."""
+    """The function pointers of the three allocator tables; 2.7 has none."""
     import ctypes
+
+    if not hasattr(ctypes.pythonapi, "PyMem_GetAllocator"):
+        return {}
 
     class Allocator(ctypes.Structure):
         _fields_ = [(name, ctypes.c_void_p) for name in ("ctx", "malloc", "calloc", "realloc", "free")]
@@ -122,15 +140,17 @@ def _tables():
 
 
 def type_name(kind):
-    module, name = kind.__module__, kind.__qualname__
-    return name if module == "builtins" else "%s.%s" % (module, name)
+    module, name = kind.__module__, getattr(kind, "__qualname__", kind.__name__)
+    return name if module in ("builtins", "__builtin__") else "%s.%s" % (module, name)
 
 
 def _census():
     """{type name: [objects, bytes]} of all that can be reached from what the collector tracks."""
-    enabled, frozen = gc.isenabled(), gc.get_freeze_count()
+    enabled = gc.isenabled()
+    frozen = gc.get_freeze_count() if hasattr(gc, "freeze") else 0
     gc.disable()
-    gc.unfreeze()
+    if frozen:
+        gc.unfreeze()
     todo = gc.get_objects()
     if frozen:
         gc.freeze()
@@ -152,6 +172,7 @@ def _census():
         except Exception:  # a type whose __sizeof__ needs an instance
             pass
         todo.extend(gc.get_referents(item))
+    seen.clear()  # up to 3.6 the exception above may keep this frame for a while
     return found
 
 
@@ -184,6 +205,9 @@ def serve(leak, drop, churn=small_churn, warm=64, commands=None):
     truth = getattr(sys.modules["__main__"], "TRUTH", {})
     per_round = resolve(truth.get("per_round", {}).get("objects"))
     source = _Input()
+    if churn is not None and sys.version_info < (3,):
+        for _ in range(100):  # dicts made by calling dict() end in a free list, until that is full
+            churn()
     for _ in range(2):
         _work(leak, churn, source, warm, 0, 0)
         drop()
@@ -196,8 +220,8 @@ def serve(leak, drop, churn=small_churn, warm=64, commands=None):
         if not command:
             continue
         word, args = command[0], command[1:]
-        before = sys.getallocatedblocks()
-        began = time.monotonic()
+        before = allocated_blocks()
+        began = monotonic()
         answer = {}
         if word in ("run", "round"):
             if word == "run":
@@ -205,14 +229,14 @@ def serve(leak, drop, churn=small_churn, warm=64, commands=None):
             else:
                 made = _work(leak, churn, source, int(args[0]), 0, 0)
             leaked += made
-            after = sys.getallocatedblocks()
+            after = allocated_blocks()
             answer = {"made": made, "rounds": leaked, "objects": None if per_round is None else per_round * leaked,
-                      "blocks_before": before, "blocks_after": after, "elapsed": time.monotonic() - began}
+                      "blocks_before": before, "blocks_after": after, "elapsed": monotonic() - began}
         elif word == "free":
             drop()
             gc.collect()
             leaked = 0
-            answer = {"blocks_before": before, "blocks_after": sys.getallocatedblocks()}
+            answer = {"blocks_before": before, "blocks_after": allocated_blocks()}
         elif word == "mark":
             answer = {"blocks": before}
         elif word == "tables":
@@ -226,6 +250,7 @@ def serve(leak, drop, churn=small_churn, warm=64, commands=None):
             answer = commands[word](*args)
         if isinstance(answer, dict):
             answer["gc_count"] = gc.get_count()
-            answer["gc_collections"] = [generation["collections"] for generation in gc.get_stats()]
+            if hasattr(gc, "get_stats"):
+                answer["gc_collections"] = [generation["collections"] for generation in gc.get_stats()]
         _say("done", answer)
         del answer, command

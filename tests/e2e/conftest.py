@@ -2,8 +2,7 @@
 """Real interpreters, the real tool, the real kernel.
 
 PYLEAK          the tool (default build/pyleak-bpf)
-PYLEAK_FULL=1   every program on every interpreter; otherwise on Debian's python3 and on one other, a
-                different one each day (PYLEAK_ROTATE=N fixes which)
+PYLEAK_ROOTS, PYLEAK_SAMPLE  see check-interpreters.sh (PYLEAK_ROTATE=N fixes which programs the sample has)
 PYLEAK_ROUNDS   attach/detach rounds (default 30)
 PYLEAK_COUNTS   a file that gets "passed=N failed=N skipped=N"
 CI=true         what is missing fails a test instead of skipping it; only pyenv may be missing
@@ -18,40 +17,59 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import interpreters  # noqa: E402
+import roots  # noqa: E402
 import truth  # noqa: E402
 from process import PYLEAK, Target  # noqa: E402
 
 CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
-FULL = os.environ.get("PYLEAK_FULL", "") not in ("", "0")
 # set here, so that the workers of one run agree
 os.environ.setdefault("PYLEAK_ROTATE", str(int(time.time()) // 86400))
 ROTATE = int(os.environ["PYLEAK_ROTATE"])
 
 ALL = interpreters.find()
+collect_ignore = [] if os.environ.get("PYLEAK_ROOTS") else ["test_roots.py"]
+if not os.environ.get("PYLEAK_ESTIMATES"):
+    collect_ignore.append("test_budget_estimates.py")
+# their programs run on 2.7, too; those of others are in Python 3, and test_corpus_truth needs tracemalloc
+WITH_27 = ("test_coverage", "test_attach_rounds", "test_spoilt", "test_census")
 
 
-def matrix(kind, full=FULL):
-    """(program, interpreter) pairs of this run."""
-    cases = []
-    others = [found for found in ALL if found.origin != "debian" and not found.missing] or \
-        [found for found in ALL if found.origin != "debian"]
-    for number, program in enumerate(truth.programs(kind)):
-        chosen = ALL if full else [ALL[0], others[(number + ROTATE) % len(others)]]
-        for found in chosen:
-            cases.append(pytest.param(program, found, id="%s-%s" % (
-                os.path.basename(program)[:-3], interpreters.name(found))))
-    return cases
+def programs(kind):
+    """The corpus; on roots PYLEAK_SAMPLE programs of it, other ones each day."""
+    found = truth.programs(kind)
+    count = min(int(os.environ.get("PYLEAK_SAMPLE", len(found))), len(found))
+    if not os.environ.get("PYLEAK_ROOTS") or count == len(found):
+        return found
+    return [found[(ROTATE * count + number) % len(found)] for number in range(count)]
+
+
+def program_name(path):
+    return os.path.basename(path)[:-3]
+
+
+def matrix(kind):
+    """All (program, interpreter) pairs of Python 3."""
+    return [pytest.param(program, found, id="%s-%s" % (program_name(program), interpreters.name(found)))
+            for program in programs(kind) for found in ALL
+            if found.version >= (3,) and truth.Truth(program, found.version).runs]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "corpus(kind): once for each program, which is the fixture of that name")
 
 
 def pytest_generate_tests(metafunc):
     names = metafunc.fixturenames
-    full = FULL or metafunc.module.__name__ == "test_corpus_truth"  # cheap, and the ground of the rest
-    if "leak_case" in names:
-        metafunc.parametrize("leak_case,interpreter", matrix("leaks", full), indirect=True)
+    corpus = metafunc.definition.get_closest_marker("corpus")
+    if corpus:
+        metafunc.parametrize("program", programs(corpus.args[0]), ids=program_name)
+    elif "leak_case" in names:
+        metafunc.parametrize("leak_case,interpreter", matrix("leaks"), indirect=True)
     elif "healthy_case" in names:
-        metafunc.parametrize("healthy_case,interpreter", matrix("healthy", full), indirect=True)
+        metafunc.parametrize("healthy_case,interpreter", matrix("healthy"), indirect=True)
     elif "interpreter" in names:
-        metafunc.parametrize("interpreter", ALL, ids=interpreters.name, indirect=True)
+        found = [each for each in ALL if each.version >= (3,) or metafunc.module.__name__ in WITH_27]
+        metafunc.parametrize("interpreter", found, ids=interpreters.name, indirect=True)
 
 
 def unusable(why, may_miss=False):
@@ -66,6 +84,16 @@ def interpreter(request):
     if found.missing:
         unusable(found.missing, may_miss=found.origin == "pyenv")
     return found
+
+
+@pytest.fixture
+def usable():
+    """All interpreters that are here."""
+    for found in ALL:
+        if found.missing and found.origin != "pyenv" and CI:
+            unusable(found.missing)
+    here = [found for found in ALL if not found.missing]
+    return here or unusable("no interpreter is here")
 
 
 @pytest.fixture
@@ -106,12 +134,25 @@ def bpf(tool):
 
 
 @pytest.fixture
+def corner(bpf, tmp_path):
+    """A copy of python3 under a name of its own: what -a --comm is told to trace is ours alone, and so are the probes in it."""
+    name = "pyleak%d" % (os.getpid() % 10000)
+    path = str(tmp_path / name)
+    subprocess.run(["cp", "--reflink=auto", os.path.realpath("/usr/bin/python3"), path], check=True)
+    return name, path
+
+
+@pytest.fixture
 def start(request):
     """start(python, program, ...): a Target that is ended with the test."""
     started = []
 
     def run(found, program, *args, **more):
-        target = Target(getattr(found, "path", found), program, *args, **more)
+        root = getattr(found, "root", None)
+        if root:
+            target = roots.WrappedTarget(roots.in_root(root), found.path, program, *args, **more)
+        else:
+            target = Target(getattr(found, "path", found), program, *args, **more)
         started.append(target)
         return target
 
@@ -121,8 +162,7 @@ def start(request):
 
 
 def pytest_report_header(config):
-    return ["tool: " + PYLEAK, "interpreters: " + ", ".join(interpreters.name(found) for found in ALL),
-            "matrix: " + ("full" if FULL else "Debian's python3 and one other by turns (%d); PYLEAK_FULL=1 for all" % ROTATE)]
+    return ["tool: " + PYLEAK, "interpreters: " + ", ".join(interpreters.name(found) for found in ALL)]
 
 
 def pytest_unconfigure(config):

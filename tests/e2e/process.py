@@ -100,6 +100,18 @@ class Child:
     def alive(self):
         return self.process.poll() is None
 
+    def send(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def says(self, answer):
+        """Waits for this line."""
+        assert self.out.wait_for(lambda line: line == answer), (self.argv, answer, self.out.seen)
+
+    def say(self, line, answer):
+        self.send(line)
+        self.says(answer)
+
     def kill(self, number=signal.SIGKILL):
         self.process.send_signal(number)
 
@@ -139,10 +151,6 @@ class Target(Child):
             raise AssertionError("%s did not get ready: %s" % (self.argv, self.err.text()))
         assert int(line.split()[1]) == self.pid
 
-    def send(self, command):
-        self.process.stdin.write(command.encode() + b"\n")
-        self.process.stdin.flush()
-
     def answer(self, timeout=PATIENCE * 2):
         try:
             line = self.out.wait_for(lambda text: text.startswith("done "), timeout)
@@ -175,19 +183,22 @@ class Target(Child):
 class Tracer(Child):
     """The tool, tracing. TARGET is asked afterwards whether it is well."""
 
-    def __init__(self, *args, target=None, check=True, env=None, stdout=subprocess.PIPE, argv0=None, **more):
+    def __init__(self, *args, target=None, check=True, env=None, stdout=subprocess.PIPE, argv0=None, mode="exact", **more):
+        """MODE None: the tool's own default."""
         self.target = target
         self.check = check and target is not None
         self.snapshots = []
         argv = list(argv0 or [PYLEAK])
         if target is not None:
             argv += ["-p", str(target.pid)]
+        if mode and "run" not in args[:1]:
+            argv += ["--mode", mode]
         super().__init__(argv + [str(arg) for arg in args], env=env, stdin=subprocess.DEVNULL, stdout=stdout, **more)
 
     @classmethod
     def json(cls, target, *args, interval=1, **more):
         """The usual way: exact, JSON, attached when this returns."""
-        tracer = cls("--json", "-i", interval, "--mode", "exact", *args, target=target, **more)
+        tracer = cls("--json", "-i", interval, *args, target=target, **more)
         tracer.attached()
         return tracer
 

@@ -12,6 +12,7 @@ from process import CORPUS, ROOT, Tracer
 
 ROUNDS = int(os.environ.get("PYLEAK_ROUNDS", "30"))
 PROBE_ROUNDS = int(os.environ.get("PYLEAK_PROBE_ROUNDS", "60"))
+START_TIMES = 40  # a second, where Python starts in 25 ms
 PROBES = os.environ.get("PYLEAK_PROBES", os.path.join(ROOT, "build", "tests", "bench", "probes"))
 
 
@@ -20,14 +21,14 @@ def test_rounds_leave_nothing(interpreter, bpf, start):
     rounds = ROUNDS if interpreter.origin == "debian" or "PYLEAK_ROUNDS" in os.environ else max(3, ROUNDS // 6)
     target = start(interpreter, os.path.join(CORPUS, "healthy", "churn.py"))
     tables = target.command("tables")
-    tables.pop("gc_count"), tables.pop("gc_collections")
+    tables.pop("gc_count"), tables.pop("gc_collections", None)
     text = code(target.pid)
     tasks = threads(target.pid)
     # the first attach may make the kernel's page of probe slots
     Tracer.json(target).stop()
     memory = status_kb(target.pid, "VmRSS")
     target.send("run 100000 50")
-    attach, detach = [], []
+    attach, detach, other = [], [], []
     for _ in range(rounds):
         began = time.monotonic()
         tracer = Tracer("--json", "-i", 1, "--mode", "exact", target=target, check=False)
@@ -36,20 +37,24 @@ def test_rounds_leave_nothing(interpreter, bpf, start):
         began = time.monotonic()
         final = tracer.stop()
         detach.append(time.monotonic() - began)
+        began = time.monotonic()
+        subprocess.run([interpreter.path, "-c", ""], check=True)
+        other.append(time.monotonic() - began)
         assert final["processes"][0]["coverage"] == "full", final["processes"]
         assert target.alive()
     target.send("stop")
     target.answer()
     again = target.command("tables")
-    again.pop("gc_count"), again.pop("gc_collections")
+    again.pop("gc_count"), again.pop("gc_collections", None)
     assert again == tables
     assert becomes(lambda: code(target.pid), text) == text
     assert threads(target.pid) == tasks
     assert status_kb(target.pid, "VmRSS") <= memory + 4096
     target.check_alive()
-    print("%d rounds: attach %.3f s, detach %.3f s (medians)" % (
-        rounds, statistics.median(attach), statistics.median(detach)))
-    assert statistics.median(attach) < 1 and statistics.median(detach) < 1, (attach, detach)
+    attach, detach, other = map(statistics.median, (attach, detach, other))
+    print("%d rounds: attach %.3f s, detach %.3f s (medians); python -c '': %.3f s" % (rounds, attach, detach, other))
+    # a second; on a busy machine, as many times longer as everything else
+    assert max(attach, detach) < max(1, START_TIMES * other), (attach, detach, other)
 
 
 @pytest.mark.xdist_group("timing")
@@ -78,7 +83,7 @@ def test_read_only_writes_nothing(interpreter, bpf, start):
     tracer = Tracer.json(target, "--read-only")
     during = target.command("tables")
     for domain in ("raw", "mem", "obj"):
-        assert during[domain] == tables[domain]
+        assert during.get(domain) == tables.get(domain)
     target.command("round 500")
     final = tracer.stop()
     process = final["processes"][0]

@@ -5,6 +5,32 @@ import os
 from process import HERE, Tracer, lossless
 
 
+TYPES = os.path.join(HERE, "programs", "every_type.py")
+BUFFERS = os.path.join(HERE, "programs", "buffers.py")
+
+
+def trace_made(start, interpreter, program, env=None):
+    """(last snapshot, what the program says it made while it was traced)"""
+    target = start(interpreter, program, env=env)
+    tracer = Tracer.json(target, "-n", 5000)
+    made = target.command("make")["made"]
+    final = tracer.stop()
+    lossless(final)
+    return final, made
+
+
+def check_types(start, interpreter, env=None, counts=lambda each: True):
+    final, made = trace_made(start, interpreter, TYPES, env)
+    wrong = wrong_types(final, TYPES, [each for each in made if counts(each)])
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def check_buffers(start, interpreter, env=None, spare=None):
+    final, made = trace_made(start, interpreter, BUFFERS, env)
+    wrong = wrong_uses(final, BUFFERS, made, spare)
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
 def by_line(snapshot, program):
     """{line: {type: objects}}, over every frame of the stack that is in PROGRAM."""
     found = {}
@@ -15,14 +41,9 @@ def by_line(snapshot, program):
     return found
 
 
-def test_objects(interpreter, bpf, start):
-    program = os.path.join(HERE, "programs", "every_type.py")
-    target = start(interpreter, program)
-    tracer = Tracer.json(target, "-n", 5000)
-    made = target.command("make")["made"]
-    final = tracer.stop()
-    lossless(final)
-    found = by_line(final, program)
+def wrong_types(snapshot, program, made):
+    """Where the types on PROGRAM's lines are not those of MADE (line, type, objects, whether exactly): a sentence each."""
+    found = by_line(snapshot, program)
     wrong = []
     for line, name, objects, exact in made:
         seen = found.get(line, {})
@@ -30,33 +51,34 @@ def test_objects(interpreter, bpf, start):
         enough = seen.get(name, 0) == objects if exact else seen.get(name, 0) <= objects + 100
         if not enough:
             wrong.append("line %d: %d %s expected; %s" % (line, objects, name, seen))
-    assert not wrong, "\n" + "\n".join(wrong)
+    return wrong
+
+
+def wrong_uses(snapshot, program, made, spare=None):
+    """The same for memory that is no object: MADE (line, use, blocks); SPARE: how many of a use may be missing."""
+    found = by_line(snapshot, program)
+    wrong = []
+    for line, use, blocks in made:
+        # a free list of small key tables stays behind where a dict grew out of them
+        kept = 80 if use == "dict keys" else 0
+        if not blocks - (spare or {}).get(use, 0) <= found.get(line, {}).get(use, 0) <= blocks + kept:
+            wrong.append("line %d: %d %s expected; %s" % (line, blocks, use, found.get(line)))
+    return wrong
+
+
+def test_objects(interpreter, bpf, start):
+    check_types(start, interpreter)
 
 
 def test_buffers(interpreter, bpf, start):
-    program = os.path.join(HERE, "programs", "buffers.py")
-    target = start(interpreter, program)
-    tracer = Tracer.json(target, "-n", 5000)
-    made = target.command("make")["made"]
-    final = tracer.stop()
-    lossless(final)
-    found = by_line(final, program)
-    wrong = []
-    for line, use, blocks in made:
-        # before 3.11 up to 16 blocks of dead deques wait in a free list (Modules/_collectionsmodule.c, MAXFREEBLOCKS)
-        spare = 16 if use == "deque block" and interpreter.version < (3, 11) else 0
-        # and a free list of small key tables stays behind where a dict grew out of them
-        kept = 80 if use == "dict keys" else 0
-        if not blocks - spare <= found.get(line, {}).get(use, 0) <= blocks + kept:
-            wrong.append("line %d: %d %s expected; %s" % (line, blocks, use, found.get(line)))
-    assert not wrong, "\n" + "\n".join(wrong)
+    # before 3.11 up to 16 blocks of dead deques wait in a free list (Modules/_collectionsmodule.c, MAXFREEBLOCKS)
+    check_buffers(start, interpreter, spare={"deque block": 16} if interpreter.version < (3, 11) else None)
 
 
 def test_group_by(debian, bpf, start):
     """One row per type, or per line: the same objects, added up."""
-    program = os.path.join(HERE, "programs", "every_type.py")
     for group in ("type", "line", "function", "process", "app"):
-        target = start(debian, program)
+        target = start(debian, TYPES)
         tracer = Tracer.json(target, "-n", 5000, "--group-by", group)
         target.command("round 300")
         final = tracer.stop()

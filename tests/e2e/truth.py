@@ -28,12 +28,17 @@ class Truth:
             value = harness.resolve(self.raw.get(key, default), version)
             return default if value is None else value
 
+        since = tuple(int(part) for part in self.raw.get("since", "2.7").split("."))
+        self.runs = tuple(version[:2]) >= since
+        if not self.runs:
+            return
         self.kind = get("kind")
         self.healthy = get("healthy", False)
         self.seconds = get("seconds", 8 if self.healthy else 6)
         self.rate = get("rate", 50)
         self.silent = get("silent", "always")
         self.free = get("free", True)
+        self.at_once = get("at_once")
         if self.healthy:
             return
         self.file = get("file", path)

@@ -12,7 +12,7 @@ TRUTH = {
     "seconds": 12,
 }
 
-class Node:
+class Node(object):
     pass
 
 
@@ -27,4 +27,7 @@ def drop():
     pass
 
 
-harness.serve(request, drop, warm=400)
+# 2.7: dicts that json made with dict() come back from the free list as those of nodes, more and more of them for a minute
+CHURN = harness.small_churn if sys.version_info >= (3,) else None
+
+harness.serve(request, drop, CHURN, warm=400)

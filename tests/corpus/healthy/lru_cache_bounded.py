@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "since": "3.6",
     "kind": "bounded lru_cache",
     "healthy": True,
     # fast enough that what was cached before the attach is replaced in about a second

@@ -2,7 +2,6 @@
 """Fills a buffer for two seconds, then flushes it, for ever."""
 import os
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
@@ -15,15 +14,15 @@ TRUTH = {
 
 PERIOD = float(os.environ.get("SAWTOOTH_PERIOD", "2"))
 BUFFER = []
-FLUSHED = [time.monotonic()]
+FLUSHED = [harness.monotonic()]
 
 
 def request():
     BUFFER.append("record" * 100 + str(len(BUFFER)))
-    now = time.monotonic()
+    now = harness.monotonic()
     if now - FLUSHED[0] >= PERIOD:
         FLUSHED[0] = now
-        BUFFER.clear()
+        del BUFFER[:]
 
 
-harness.serve(request, BUFFER.clear)
+harness.serve(request, harness.emptying(BUFFER))

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "since": "3.6",
     "kind": "expiring sessions",
     "healthy": True,
 }
@@ -17,7 +18,7 @@ SESSIONS = {}
 SEQUENCE = [0]
 
 
-class Session:
+class Session(object):
     def __init__(self, born):
         self.born = born
         self.data = bytearray(800)
@@ -33,4 +34,4 @@ def request():
         del SESSIONS[key]
 
 
-harness.serve(request, SESSIONS.clear)
+harness.serve(request, harness.emptying(SESSIONS))

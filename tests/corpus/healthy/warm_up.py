@@ -26,4 +26,4 @@ def request():
         CACHE[key % LIMIT].upper()
 
 
-harness.serve(request, CACHE.clear)
+harness.serve(request, harness.emptying(CACHE))

@@ -13,7 +13,7 @@ TRUTH = {
     "healthy": True,
 }
 
-class Page:
+class Page(object):
     def __init__(self, number):
         self.number = number
         self.body = "b" * 500 + str(number)

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "since": "3.6",
     "kind": "atexit handlers",
     "line_marker": "# LEAK",
     "function": "begin",
@@ -15,7 +16,7 @@ TRUTH = {
     "per_round": {"objects": 1},
 }
 
-class Cleanup:
+class Cleanup(object):
     __slots__ = harness.slots(24)
 
     def __call__(self):

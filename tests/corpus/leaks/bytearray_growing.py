@@ -24,4 +24,4 @@ def receive():
     JOURNAL.extend(CHUNK)  # LEAK
 
 
-harness.serve(receive, JOURNAL.clear, warm=16)
+harness.serve(receive, harness.emptying(JOURNAL), warm=16)

@@ -22,4 +22,4 @@ def receive():
     BUFFERS.append(bytearray(SIZE))  # LEAK
 
 
-harness.serve(receive, BUFFERS.clear)
+harness.serve(receive, harness.emptying(BUFFERS))

@@ -14,7 +14,7 @@ TRUTH = {
     "per_round": {"objects": 1},
 }
 
-class Model:
+class Model(object):
     __slots__ = ()
 
 
@@ -26,4 +26,4 @@ def define():
     MODELS.append(type("Row", BASES, {"__slots__": (), "__module__": "app"}))  # LEAK
 
 
-harness.serve(define, MODELS.clear)
+harness.serve(define, harness.emptying(MODELS))

@@ -23,4 +23,4 @@ def subscribe(topic="news"):
     CALLBACKS.append(deliver)
 
 
-harness.serve(subscribe, CALLBACKS.clear)
+harness.serve(subscribe, harness.emptying(CALLBACKS))

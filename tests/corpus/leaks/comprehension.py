@@ -9,8 +9,8 @@ import harness
 TRUTH = {
     "kind": "comprehension",
     "line_marker": "# LEAK",
-    # a code object of its own until 3.12 inlined it
-    "function": {"3.8": "<listcomp>", "3.11": "load.<locals>.<listcomp>", "3.12": "load"},
+    # a code object of its own from 3.0 until 3.12 inlined it
+    "function": {"2.7": "load", "3.6": "<listcomp>", "3.11": "load.<locals>.<listcomp>", "3.12": "load"},
     "types": ["__main__.Row"],
     "per_round": {"objects": 8},
 }
@@ -19,7 +19,7 @@ PAGES = []
 EIGHT = range(8)
 
 
-class Row:
+class Row(object):
     __slots__ = harness.slots(8)
 
 
@@ -27,4 +27,4 @@ def load():
     PAGES.append([Row() for _ in EIGHT])  # LEAK
 
 
-harness.serve(load, PAGES.clear)
+harness.serve(load, harness.emptying(PAGES))

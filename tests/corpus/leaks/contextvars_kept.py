@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "since": "3.7",
     "kind": "contexts kept",
     "line_marker": "# LEAK",
     "function": "bind",
@@ -15,7 +16,7 @@ TRUTH = {
     "per_round": {"objects": 1},
 }
 
-class Trace:
+class Trace(object):
     __slots__ = harness.slots(60)
 
 
@@ -33,4 +34,4 @@ def handle():
     CONTEXTS.append(context)
 
 
-harness.serve(handle, CONTEXTS.clear)
+harness.serve(handle, harness.emptying(CONTEXTS))

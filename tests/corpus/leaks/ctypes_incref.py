@@ -16,7 +16,7 @@ TRUTH = {
     "per_round": {"objects": 1},
 }
 
-class Handle:
+class Handle(object):
     __slots__ = harness.slots(12)
 
 
@@ -25,7 +25,7 @@ give = ctypes.pythonapi.Py_DecRef
 take.argtypes = [ctypes.py_object]
 give.argtypes = [ctypes.c_void_p]
 take.restype = give.restype = None
-ADDRESSES = array.array("Q", bytes(8 << 17))
+ADDRESSES = array.array("L", b"\0" * (8 << 17))
 USED = [0]
 
 

@@ -9,7 +9,7 @@ import harness
 TRUTH = {
     "kind": "cycle held by a registry",
     "line_marker": "# LEAK",
-    "function": {"3.8": "grow", "3.11": "Tree.grow"},
+    "function": {"2.7": "grow", "3.11": "Tree.grow"},
     "types": ["__main__.Leaf"],
     "per_round": {"objects": 4},
 }
@@ -17,11 +17,11 @@ TRUTH = {
 REGISTRY = []
 
 
-class Leaf:
+class Leaf(object):
     __slots__ = ("tree",) + harness.slots(15)
 
 
-class Tree:
+class Tree(object):
     __slots__ = ("a", "b", "c", "d")
 
     def grow(self):
@@ -35,4 +35,4 @@ def plant():
     REGISTRY.append(tree.a)
 
 
-harness.serve(plant, REGISTRY.clear)
+harness.serve(plant, harness.emptying(REGISTRY))

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "since": "3.7",
     "kind": "cycles with gc.freeze()",
     "line_marker": "# LEAK",
     "function": "build",
@@ -15,7 +16,7 @@ TRUTH = {
     "per_round": {"objects": 2},
 }
 
-class Node:
+class Node(object):
     __slots__ = ("peer",) + harness.slots(11)
 
 

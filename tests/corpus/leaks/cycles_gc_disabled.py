@@ -18,7 +18,7 @@ TRUTH = {
 gc.disable()
 
 
-class Node:
+class Node(object):
     __slots__ = ("peer",) + harness.slots(11)
 
 

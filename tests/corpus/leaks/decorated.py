@@ -18,7 +18,7 @@ TRUTH = {
 ORDERS = []
 
 
-class Order:
+class Order(object):
     __slots__ = harness.slots(12)
 
 
@@ -51,4 +51,4 @@ def request():
     save(customer=1)
 
 
-harness.serve(request, ORDERS.clear)
+harness.serve(request, harness.emptying(ORDERS))

@@ -13,7 +13,7 @@ TRUTH = {
     "function": "enqueue",
     "types": ["deque block"],
     # 64 pointers a block; before 3.11 up to 16 blocks come from a free list of the module
-    "per_round": {"objects": {"3.8": None, "3.11": 4}},
+    "per_round": {"objects": {"2.7": None, "3.11": 4}},
 }
 
 BATCH = (None,) * 256

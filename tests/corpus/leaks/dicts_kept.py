@@ -23,4 +23,4 @@ def event():
     EVENTS.append(FIELDS.copy())  # LEAK
 
 
-harness.serve(event, EVENTS.clear)
+harness.serve(event, harness.emptying(EVENTS))

@@ -30,4 +30,4 @@ def page():
     RENDER(PAGES, 300)
 
 
-harness.serve(page, PAGES.clear)
+harness.serve(page, harness.emptying(PAGES))

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "since": "3.6",
     "kind": "callbacks on an immortal object",
     "line_marker": "# LEAK",
     "function": "borrow",
@@ -15,11 +16,11 @@ TRUTH = {
     "per_round": {"objects": 1},
 }
 
-class Pool:
+class Pool(object):
     pass
 
 
-class Lease:
+class Lease(object):
     __slots__ = harness.slots(60)
 
     def __call__(self):

@@ -11,8 +11,8 @@ TRUTH = {
     "line_marker": "# LEAK",
     "function": "open_cursor",
     # up to 3.10 the frame is an object of its own, and bigger; some come from a free list
-    "types": {"3.8": ["frame"], "3.11": ["generator"]},
-    "per_round": {"objects": {"3.8": None, "3.11": 1}},
+    "types": {"2.7": ["frame"], "3.11": ["generator"]},
+    "per_round": {"objects": {"2.7": None, "3.11": 1}},
 }
 
 CURSORS = []
@@ -30,4 +30,4 @@ def open_cursor():
     CURSORS.append(cursor)
 
 
-harness.serve(open_cursor, CURSORS.clear)
+harness.serve(open_cursor, harness.emptying(CURSORS))

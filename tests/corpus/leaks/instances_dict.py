@@ -14,7 +14,7 @@ TRUTH = {
     "per_round": {"objects": 1},
 }
 
-class Base:
+class Base(object):
     __slots__ = harness.slots(120)
 
 
@@ -31,4 +31,4 @@ def login():
     SESSIONS.append(session)
 
 
-harness.serve(login, SESSIONS.clear)
+harness.serve(login, harness.emptying(SESSIONS))

@@ -8,17 +8,17 @@ import harness
 
 TRUTH = {
     "kind": "plain instances",
-    # until 3.10 made with the first attribute, 3.11 and 3.12 with the object, since 3.13 inside the object
-    "line_marker": {"3.8": "# ATTRIBUTES", "3.11": "# LEAK"},
-    "function": {"3.8": "__init__", "3.11": "register"},
-    "types": {"3.8": ["dict values", "dict"], "3.11": ["dict values", "__main__.Customer"], "3.13": ["__main__.Customer"]},
+    # 2.7: a table from the sixth attribute on; until 3.10 made with the first attribute, 3.11 and 3.12 with the object, since 3.13 inside the object
+    "line_marker": {"2.7": "# TABLE", "3.6": "# ATTRIBUTES", "3.11": "# LEAK"},
+    "function": {"2.7": "__init__", "3.11": "register"},
+    "types": {"2.7": ["dict keys", "dict"], "3.6": ["dict values", "dict"], "3.11": ["dict values", "__main__.Customer"], "3.13": ["__main__.Customer"]},
     "per_round": {"objects": 1},
 }
 
-class Customer:
+class Customer(object):
     def __init__(self, number):
         self.number = number  # ATTRIBUTES
-        self.a = self.b = self.c = self.d = self.e = self.f = self.g = None
+        self.a = self.b = self.c = self.d = self.e = self.f = self.g = None  # TABLE
         self.h = self.i = self.j = self.k = self.m = self.n = self.o = None
 
 
@@ -29,4 +29,4 @@ def register():
     CUSTOMERS.append(Customer(7))  # LEAK
 
 
-harness.serve(register, CUSTOMERS.clear)
+harness.serve(register, harness.emptying(CUSTOMERS))

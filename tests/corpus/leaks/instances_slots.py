@@ -14,7 +14,7 @@ TRUTH = {
     "per_round": {"objects": 1},
 }
 
-class Point:
+class Point(object):
     __slots__ = ("x", "y", "z", "label")
 
     def __init__(self, x, y, z):
@@ -31,4 +31,4 @@ def track():
     POINTS.append(Point(1, 2, 3))  # LEAK
 
 
-harness.serve(track, POINTS.clear)
+harness.serve(track, harness.emptying(POINTS))

@@ -9,8 +9,8 @@ import harness
 TRUTH = {
     "kind": "integers",
     "line_marker": "# LEAK",
-    "function": {"3.8": "<listcomp>", "3.11": "sample.<locals>.<listcomp>", "3.12": "sample"},
-    "types": ["int"],
+    "function": {"2.7": "sample", "3.6": "<listcomp>", "3.11": "sample.<locals>.<listcomp>", "3.12": "sample"},
+    "types": {"2.7": ["long"], "3.6": ["int"]},
     "per_round": {"objects": 8},
 }
 
@@ -23,4 +23,4 @@ def sample():
     NUMBERS.append([first + n for n in (1, 2, 3, 4, 5, 6, 7, 8)])  # LEAK
 
 
-harness.serve(sample, NUMBERS.clear)
+harness.serve(sample, harness.emptying(NUMBERS))

@@ -22,4 +22,4 @@ def sample():
     SAMPLES.extend(BATCH)  # LEAK
 
 
-harness.serve(sample, SAMPLES.clear, warm=16)
+harness.serve(sample, harness.emptying(SAMPLES), warm=16)

@@ -23,4 +23,4 @@ def store():
     TABLE[key] = ROW[1:]  # LEAK
 
 
-harness.serve(store, TABLE.clear)
+harness.serve(store, harness.emptying(TABLE))

@@ -11,7 +11,7 @@ TRUTH = {
     "line_marker": "# LEAK",
     "function": "remember",
     "types": ["str"],
-    "per_round": {"objects": 1, "bytes": {"3.8": 349, "3.12": 341}},
+    "per_round": {"objects": 1, "bytes": {"2.7": 337, "3.6": 349, "3.12": 341}},
 }
 
 HISTORY = []
@@ -22,4 +22,4 @@ def remember():
     HISTORY.append("x" * WIDTH)  # LEAK
 
 
-harness.serve(remember, HISTORY.clear)
+harness.serve(remember, harness.emptying(HISTORY))

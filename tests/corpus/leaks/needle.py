@@ -13,13 +13,14 @@ TRUTH = {
     "types": ["__main__.Audit"],
     "per_round": {"objects": 1},
     "rate": 20,
+    "at_once": 3,
 }
 
 KEPT = []
 WORDS = [str(number) * 3 for number in range(100)]
 
 
-class Audit:
+class Audit(object):
     __slots__ = harness.slots(6)
 
 
@@ -36,4 +37,4 @@ def handle():
     KEPT.append(Audit())  # LEAK
 
 
-harness.serve(handle, KEPT.clear, warm=8)
+harness.serve(handle, harness.emptying(KEPT), warm=8)

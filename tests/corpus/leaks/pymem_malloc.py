@@ -23,7 +23,7 @@ allocate.argtypes = [ctypes.c_size_t]
 allocate.restype = ctypes.c_void_p
 release.argtypes = [ctypes.c_void_p]
 release.restype = None
-ADDRESSES = array.array("Q", bytes(8 << 17))
+ADDRESSES = array.array("L", b"\0" * (8 << 17))
 USED = [0]
 SIZE = 400
 

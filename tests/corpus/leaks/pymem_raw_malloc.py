@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "since": "3.6",
     "kind": "PyMem_RawMalloc",
     "line_marker": "# LEAK",
     "function": "call_extension",
@@ -23,7 +24,7 @@ allocate.argtypes = [ctypes.c_size_t]
 allocate.restype = ctypes.c_void_p
 release.argtypes = [ctypes.c_void_p]
 release.restype = None
-ADDRESSES = array.array("Q", bytes(8 << 17))
+ADDRESSES = array.array("L", b"\0" * (8 << 17))
 USED = [0]
 SIZE = 600
 

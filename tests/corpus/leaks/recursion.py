@@ -17,7 +17,7 @@ TRUTH = {
 RESULTS = []
 
 
-class Found:
+class Found(object):
     __slots__ = harness.slots(40)
 
 
@@ -31,4 +31,4 @@ def search():
     descend(220)
 
 
-harness.serve(search, RESULTS.clear)
+harness.serve(search, harness.emptying(RESULTS))

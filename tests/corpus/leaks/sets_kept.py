@@ -22,4 +22,4 @@ def login():
     SESSIONS.append(set(PERMISSIONS))  # LEAK
 
 
-harness.serve(login, SESSIONS.clear)
+harness.serve(login, harness.emptying(SESSIONS))

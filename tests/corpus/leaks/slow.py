@@ -10,8 +10,8 @@ TRUTH = {
     "kind": "slow leak",
     "line_marker": "# LEAK",
     "function": "heartbeat",
-    "types": ["bytes"],
-    "per_round": {"objects": 1, "bytes": 833},
+    "types": {"2.7": ["str"], "3.6": ["bytes"]},
+    "per_round": {"objects": 1, "bytes": {"2.7": 837, "3.6": 833}},
     "rate": 4,
 }
 
@@ -20,7 +20,7 @@ SIZE = 800
 
 
 def heartbeat():
-    BEATS.append(bytes(SIZE))  # LEAK
+    BEATS.append(b"x" * SIZE)  # LEAK
 
 
-harness.serve(heartbeat, BEATS.clear)
+harness.serve(heartbeat, harness.emptying(BEATS))

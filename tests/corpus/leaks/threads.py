@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Four worker threads, each with a list of its own in a threading.local."""
-import _thread
 import os
 import sys
 import threading
@@ -19,7 +18,7 @@ TRUTH = {
 LOCAL = threading.local()
 
 
-class Ticket:
+class Ticket(object):
     __slots__ = harness.slots(12)
 
 
@@ -27,21 +26,23 @@ def collect():
     LOCAL.tickets.append(Ticket())  # LEAK
 
 
-class Worker:
+class Worker(object):
     def __init__(self):
         self.job = None
-        self.go = _thread.allocate_lock()
-        self.done = _thread.allocate_lock()
+        self.go = threading.Lock()
+        self.done = threading.Lock()
         self.go.acquire()
         self.done.acquire()
-        threading.Thread(target=self.run, daemon=True).start()
+        thread = threading.Thread(target=self.run)
+        thread.daemon = True
+        thread.start()
 
     def run(self):
         LOCAL.tickets = []
         while True:
             self.go.acquire()
             if self.job == "drop":
-                LOCAL.tickets.clear()
+                del LOCAL.tickets[:]
             else:
                 collect()
             self.done.release()

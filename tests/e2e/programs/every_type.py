@@ -182,7 +182,7 @@ MAKERS = [
     (True, lambda: generate()),
     (False, lambda: slice(TEN, None)),
     (True, lambda: range(TEN)),
-    (True, lambda: iter(WIDE)),
+    (sys.version_info < (3, 14), lambda: iter(WIDE)),
     (True, lambda: enumerate(WIDE)),
     (True, lambda: zip(WIDE)),
     (True, lambda: map(len, WIDE)),

@@ -32,6 +32,14 @@ KEEP = []
 SOURCE = "def leak_it(keep, kind):\n    keep.append(kind())\n"
 
 
+def replaced(code, field, value):
+    if hasattr(code, "replace"):
+        return code.replace(**{field: value})
+    fields = ("argcount", "kwonlyargcount", "nlocals", "stacksize", "flags", "code", "consts", "names", "varnames", "filename",
+              "name", "firstlineno", "lnotab", "freevars", "cellvars")
+    return type(code)(*[value if field == "co_" + name else getattr(code, "co_" + name) for name in fields])
+
+
 def variant(number, text):
     names = {}
     try:
@@ -43,7 +51,7 @@ def variant(number, text):
     more = {"co_qualname": "Outer." + text} if sys.version_info >= (3, 11) else {}
     for field, value in dict({"co_name": text, "co_filename": "/srv/%d-%s" % (number, text)}, **more).items():
         try:
-            function.__code__ = function.__code__.replace(**{field: value})
+            function.__code__ = replaced(function.__code__, field, value)
         except (ValueError, UnicodeError):
             pass
     kind = type("Kind%d" % number, (), {"__slots__": harness.slots(10), "__module__": "m" + text, "__qualname__": "Q" + text})

@@ -8,7 +8,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import ctypes
-import dataclasses
 import functools
 import importlib
 import json
@@ -312,15 +311,17 @@ def class_bodies():
         pass
 
 
-@dataclasses.dataclass
-class Data:
-    # __init__ is generated: its file is "<string>"
-    field: list = dataclasses.field(default_factory=lambda: (KEEP.append(T.dataclass()), here("dataclass")))
+if sys.version_info >= (3, 7):
+    import dataclasses
 
+    @dataclasses.dataclass
+    class Data:
+        # __init__ is generated: its file is "<string>"
+        field: list = dataclasses.field(default_factory=lambda: (KEEP.append(T.dataclass()), here("dataclass")))
 
-@scenario
-def dataclass_init():
-    Data()
+    @scenario
+    def dataclass_init():
+        Data()
 
 
 def sort_key(item):
@@ -411,7 +412,7 @@ signal.signal(signal.SIGUSR1, handler)
 
 @scenario
 def signals():
-    signal.raise_signal(signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def in_thread():
@@ -588,7 +589,9 @@ def judge():
     for item in KEEP:
         for kept in item if isinstance(item, list) else (item,):
             if type(kept).__module__ == "scenario":
-                stack = tuple((frame.filename, frame.lineno) for frame in reversed(tracemalloc.get_object_traceback(kept)))
+                stack = tuple((frame.filename, frame.lineno) for frame in tracemalloc.get_object_traceback(kept))
+                if sys.version_info >= (3, 7):  # the oldest first
+                    stack = stack[::-1]
                 known = seen.setdefault(type(kept).__name__, {})
                 known[stack] = known.get(stack, 0) + 1
     tracemalloc.stop()
