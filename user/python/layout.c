@@ -38,6 +38,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 56,
 		.bytearray_alloc = 32, .bytearray_bytes = 40, .deque_left = 16, .deque_right = 24,
 		.deque_len = 62, .deque_left_link = 504, .deque_right_link = 496, .set_hash_first = true,
+		.code_varnames = 56, .code_freevars = 64, .code_cellvars = 72, .code_localsplus_names = NO_OFF,
+		.frame_locals = 376, .function_code = 16, .function_defaults = 32, .function_kwdefaults = NO_OFF,
+		.function_closure = 40, .function_annotations = NO_OFF,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 6,
@@ -71,6 +75,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = 64, .code_freevars = 72, .code_cellvars = 80, .code_localsplus_names = NO_OFF,
+		.frame_locals = 376, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
+		.function_closure = 48, .function_annotations = 96,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 7, .patch_below = 4, /* bpo-27987 made the GC head larger */
@@ -104,6 +112,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = 64, .code_freevars = 72, .code_cellvars = 80, .code_localsplus_names = NO_OFF,
+		.frame_locals = 360, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
+		.function_closure = 48, .function_annotations = 96,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 7,
@@ -137,6 +149,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = 64, .code_freevars = 72, .code_cellvars = 80, .code_localsplus_names = NO_OFF,
+		.frame_locals = 360, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
+		.function_closure = 48, .function_annotations = 96,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 8,
@@ -170,6 +186,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = 72, .code_freevars = 80, .code_cellvars = 88, .code_localsplus_names = NO_OFF,
+		.frame_locals = 360, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
+		.function_closure = 48, .function_annotations = 96,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 9,
@@ -203,6 +223,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = 72, .code_freevars = 80, .code_cellvars = 88, .code_localsplus_names = NO_OFF,
+		.frame_locals = 360, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
+		.function_closure = 48, .function_annotations = 96,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 10,
@@ -236,6 +260,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = 72, .code_freevars = 80, .code_cellvars = 88, .code_localsplus_names = NO_OFF,
+		.frame_locals = 352, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
+		.function_closure = 72, .function_annotations = 112,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 11,
@@ -269,6 +297,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
+		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
+		.function_closure = 72, .function_annotations = 112,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 12,
@@ -303,6 +335,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
+		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
+		.function_closure = 72, .function_annotations = 112,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 13,
@@ -337,6 +373,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
+		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
+		.function_closure = 72, .function_annotations = 112,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
 		.major = 3, .minor = 14,
@@ -370,6 +410,10 @@ static const struct py_layout layouts[] = {
 		.list_items = 24, .set_mask = 32, .set_table = 40, .set_small_table = 64,
 		.bytearray_alloc = 24, .bytearray_bytes = 32, .deque_left = 24, .deque_right = 32,
 		.deque_len = 64, .deque_left_link = 0, .deque_right_link = 520,
+		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
+		.frame_locals = 80, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
+		.function_closure = 72, .function_annotations = 112,
+		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 };
 

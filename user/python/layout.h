@@ -66,6 +66,11 @@ struct py_layout {
 	enum lasti_kind lasti_kind;
 	uint64_t frame_code_mask; /* f_executable is a tagged _PyStackRef since 3.14: pycore_stackref.h */
 
+	uint32_t frame_locals; /* .f_localsplus, .localsplus: locals, cells and free variables, then the evaluation stack */
+
+	/* PyFunctionObject: funcobject.h, cpython/funcobject.h. What has a name in tp_members is not here. */
+	uint32_t function_code, function_defaults, function_kwdefaults, function_closure, function_annotations;
+
 	/* PyCodeObject: code.h, cpython/code.h */
 	uint32_t code_size; /* how much of it to read: all fields below are inside */
 	uint32_t code_filename, code_name, code_first_line, code_line_table;
@@ -74,9 +79,12 @@ struct py_layout {
 	uint32_t code_first_traceable; /* ._co_firsttraceable, 3.11+ */
 	uint32_t code_instr; /* .co_code_adaptive, 3.11+ */
 	uint32_t code_bytecode; /* .co_code, to 3.10 */
+	uint32_t code_varnames, code_freevars, code_cellvars; /* tuples of names, to 3.10 */
+	uint32_t code_localsplus_names; /* .co_localsplusnames, 3.11+ */
 
 	/* PyTypeObject, PyHeapTypeObject: cpython/object.h */
 	uint32_t type_name, type_basicsize, type_itemsize, type_dealloc, type_flags, type_base, type_dict;
+	uint32_t type_members, type_dictoffset, type_weaklistoffset;
 	uint32_t type_size; /* sizeof(PyTypeObject) */
 	uint32_t heap_type_qualname, heap_type_cached_keys; /* 2.7: .ht_name */
 	uint64_t refcnt_mask; /* what of the first word is the count: since 3.14 the upper 16 bits are flags */

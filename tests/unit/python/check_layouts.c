@@ -227,6 +227,25 @@ static void check_frame(const struct py_layout *l)
 #else
 	SAME(frame_code_mask, ~(uint64_t)Py_TAG_BITS);
 #endif
+#if PY_VERSION_HEX < 0x030b0000
+	OFF(frame_locals, PyFrameObject, f_localsplus);
+#else
+	OFF(frame_locals, struct _PyInterpreterFrame, localsplus);
+#endif
+}
+
+static void check_function(const struct py_layout *l)
+{
+	OFF(function_code, PyFunctionObject, func_code);
+	OFF(function_defaults, PyFunctionObject, func_defaults);
+	OFF(function_closure, PyFunctionObject, func_closure);
+#if PY_MAJOR_VERSION < 3
+	NONE(function_kwdefaults);
+	NONE(function_annotations);
+#else
+	OFF(function_kwdefaults, PyFunctionObject, func_kwdefaults);
+	OFF(function_annotations, PyFunctionObject, func_annotations);
+#endif
 }
 
 static void check_code(const struct py_layout *l)
@@ -251,6 +270,17 @@ static void check_code(const struct py_layout *l)
 #else
 	OFF(code_line_table, PyCodeObject, co_linetable);
 #endif
+#if PY_VERSION_HEX < 0x030b0000
+	OFF(code_varnames, PyCodeObject, co_varnames);
+	OFF(code_freevars, PyCodeObject, co_freevars);
+	OFF(code_cellvars, PyCodeObject, co_cellvars);
+	NONE(code_localsplus_names);
+#else
+	NONE(code_varnames);
+	NONE(code_freevars);
+	NONE(code_cellvars);
+	OFF(code_localsplus_names, PyCodeObject, co_localsplusnames);
+#endif
 	OFF(bytes_data, PyBytesObject, ob_sval);
 	SAME(line_format, PY_MAJOR_VERSION < 3 ? LINES_UNSIGNED : PY_MINOR_VERSION < 10 ? LINES_LNOTAB :
 	     PY_MINOR_VERSION < 11 ? LINES_RANGES : LINES_LOCATIONS);
@@ -265,6 +295,9 @@ static void check_type(const struct py_layout *l)
 	OFF(type_flags, PyTypeObject, tp_flags);
 	OFF(type_base, PyTypeObject, tp_base);
 	OFF(type_dict, PyTypeObject, tp_dict);
+	OFF(type_members, PyTypeObject, tp_members);
+	OFF(type_dictoffset, PyTypeObject, tp_dictoffset);
+	OFF(type_weaklistoffset, PyTypeObject, tp_weaklistoffset);
 	SAME(type_size, sizeof(PyTypeObject));
 #if PY_MAJOR_VERSION < 3
 	OFF(heap_type_qualname, PyHeapTypeObject, ht_name);
@@ -406,6 +439,7 @@ int main(void)
 	check_runtime(l);
 	check_thread(l);
 	check_frame(l);
+	check_function(l);
 	check_code(l);
 	check_type(l);
 	check_str(l);
