@@ -8,6 +8,7 @@ struct options;
 int cmd_trace(const struct options *o);
 int cmd_run(const struct options *o);
 int cmd_census(const struct options *o);
+int cmd_refs(const struct options *o);
 int cmd_doctor(const struct options *o);
 
 #endif

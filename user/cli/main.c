@@ -8,6 +8,7 @@
 #include "libbpf_env.h"
 #include "log.h"
 #include "options.h"
+#include "refs_view.h"
 #include "snapshot.h"
 #include "text.h"
 
@@ -18,6 +19,8 @@ static int print_schema(const struct options *o)
 
 	if (o->command == CMD_CENSUS)
 		census_view__json_schema(&text);
+	else if (o->command == CMD_REFS)
+		refs_view__json_schema(&text);
 	else
 		snapshot__json_schema(&text);
 	err = text.failed || fwrite(text.s, 1, text.len, stdout) != text.len || fflush(stdout);
@@ -43,6 +46,7 @@ int main(int argc, char **argv)
 		[CMD_TRACE] = cmd_trace,
 		[CMD_RUN] = cmd_run,
 		[CMD_CENSUS] = cmd_census,
+		[CMD_REFS] = cmd_refs,
 		[CMD_DOCTOR] = cmd_doctor,
 	};
 	struct options o;

@@ -35,6 +35,12 @@ enum key {
 	KEY_EVERY,
 	KEY_FLOOR,
 	KEY_FILTER,
+	KEY_TYPE,
+	KEY_ADDR,
+	KEY_LEAKED,
+	KEY_SHOW_VALUES,
+	KEY_DOT,
+	KEY_SVG,
 };
 
 /* Rows shown where nobody says how many. */
@@ -53,6 +59,10 @@ static const struct argp_option option_table[] = {
 	{ "every", KEY_EVERY, "SEC", 0, "census: read again and again, and show growth by type", 2 },
 	{ "floor", KEY_FLOOR, "N", 0, "census: leave out types with fewer objects", 4 },
 	{ "filter", KEY_FILTER, "REGEX", 0, "census: only types whose name this extended regular expression finds", 4 },
+	{ "type", KEY_TYPE, "TYPE", 0, "refs: objects of this type (module.Class, or what stands behind one of the dots)", 4 },
+	{ "addr", KEY_ADDR, "HEX", 0, "refs: the object at this address", 4 },
+	{ "leaked", KEY_LEAKED, NULL, 0, "refs: objects that come and stay while it looks for --duration (default 10 s), of the three types that grow most", 4 },
+	{ "show-values", KEY_SHOW_VALUES, NULL, 0, "refs: show keys of dicts, too, that are text or numbers and no names of the program's", 4 },
 	{ "mode", KEY_MODE, "budget|exact", 0, "budget: what tracing costs the target is bounded (default for -p and -a); exact: every allocation, many times slower (default for run)", 3 },
 	{ "budget", KEY_BUDGET, "PCT", 0, "The most CPU time of each target that tracing may cost it, on average (default 1)", 3 },
 	{ "max-pause", KEY_MAX_PAUSE, "TIME", 0, "The longest stretch in which a target may be slowed (default 10ms)", 3 },
@@ -64,6 +74,8 @@ static const struct argp_option option_table[] = {
 	{ "json", KEY_JSON, NULL, 0, "One JSON object per interval or reading on stdout, nothing else there", 6 },
 	{ "json-schema", KEY_JSON_SCHEMA, NULL, 0, "Print the schema of that object and exit", 6 },
 	{ "output", 'o', "FILE", 0, "run: write the report here instead of to stderr", 6 },
+	{ "dot", KEY_DOT, NULL, 0, "refs: as a graph in the DOT language (graphviz)", 6 },
+	{ "svg", KEY_SVG, NULL, 0, "refs: as a picture, drawn by graphviz", 6 },
 	{ "verbose", 'v', NULL, 0, "Say more on stderr (repeatable); whole stacks in the table", 7 },
 	{ 0 },
 };
@@ -75,12 +87,13 @@ static const char doc[] =
 	"  pyleak-bpf -a                the same for every Python process of the host, present and future\n"
 	"  pyleak-bpf run -- CMD...     start CMD traced from the interpreter's first allocation\n"
 	"  pyleak-bpf census -p PID     heap by type, read from outside: no probe, no pause\n"
+	"  pyleak-bpf refs -p PID --type T   who keeps objects of type T alive: read from outside, too\n"
 	"  pyleak-bpf doctor [-p PID]   what works on this host, kernel and interpreter, and why not\n"
 	"\n"
 	"Sizes take KiB, MiB, GiB; times s, m, h. Exit status: 0 fine, 2 usage, 3 not supported here, 4 target gone or not "
 	"ours to trace, 5 result incomplete, 6 internal error; run passes CMD's own status on.";
 
-static const char args_doc[] = "[trace] -p PID[,PID...]\n[trace] -a\nrun [OPTION...] -- CMD...\ncensus -p PID[,PID...]\ndoctor [-p PID]";
+static const char args_doc[] = "[trace] -p PID[,PID...]\n[trace] -a\nrun [OPTION...] -- CMD...\ncensus -p PID[,PID...]\nrefs -p PID --type TYPE|--addr HEX|--leaked\ndoctor [-p PID]";
 
 static void parse_pids(struct argp_state *state, struct options *o, const char *arg)
 {
@@ -184,7 +197,7 @@ static const char *parse_regex(struct argp_state *state, const char *arg)
 
 static void choose_top(struct options *o)
 {
-	if (o->top || (o->command == CMD_CENSUS && o->json))
+	if (o->top || (o->json && (o->command == CMD_CENSUS || o->command == CMD_REFS)))
 		return;
 	o->top = o->command == CMD_CENSUS ? TOP_TYPES : TOP_GROWERS;
 }
@@ -202,6 +215,37 @@ static void check_census(struct argp_state *state, const struct options *o)
 		argp_error(state, "which process? census -p PID");
 	if (o->duration_s && !o->every_s)
 		argp_error(state, "--duration needs --every: one reading ends by itself");
+}
+
+static void check_refs(struct argp_state *state, const struct options *o)
+{
+	int questions = !!o->type + !!o->addr + o->leaked;
+
+	if (o->command != CMD_REFS) {
+		if (questions || o->show_values || o->dot || o->svg)
+			argp_error(state, "--type, --addr, --leaked, --show-values, --dot and --svg are for refs");
+		return;
+	}
+	if (o->all || o->children || o->pids_cnt != 1)
+		argp_error(state, "refs reads one process: -p PID");
+	if (questions != 1)
+		argp_error(state, "who refers to what? --type TYPE, --addr HEX or --leaked");
+	if (o->duration_s && !o->leaked)
+		argp_error(state, "--duration goes with --leaked: one reading ends by itself");
+	if (o->json + o->dot + o->svg > 1)
+		argp_error(state, "--json, --dot and --svg: one of them");
+}
+
+static uint64_t parse_address(struct argp_state *state, const char *arg)
+{
+	unsigned long long v;
+	char *end;
+
+	errno = 0;
+	v = strtoull(arg, &end, 16);
+	if (errno || end == arg || *end || *arg == '-' || v < 4096 || v >> 47)
+		argp_error(state, "--addr: '%s' is no address of an object, as 0x7f12345678a0 is", arg);
+	return v;
 }
 
 static void choose_mode(struct argp_state *state, struct options *o)
@@ -291,6 +335,26 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_FILTER:
 		o->filter = parse_regex(state, arg);
 		break;
+	case KEY_TYPE:
+		if (!*arg)
+			argp_error(state, "--type needs the name of a type");
+		o->type = arg;
+		break;
+	case KEY_ADDR:
+		o->addr = parse_address(state, arg);
+		break;
+	case KEY_LEAKED:
+		o->leaked = true;
+		break;
+	case KEY_SHOW_VALUES:
+		o->show_values = true;
+		break;
+	case KEY_DOT:
+		o->dot = true;
+		break;
+	case KEY_SVG:
+		o->svg = true;
+		break;
 	case KEY_JSON:
 		o->json = true;
 		break;
@@ -310,6 +374,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		choose_mode(state, o);
 		choose_top(o);
 		check_census(state, o);
+		check_refs(state, o);
 		if (o->command == CMD_TRACE && !o->pids_cnt && !o->all)
 			argp_error(state, "which process? -p PID, -a for all, or: run -- CMD...");
 		if (o->all && o->pids_cnt)
@@ -334,7 +399,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct {
 	const char *name;
 	enum command command;
-} commands[] = { { "trace", CMD_TRACE }, { "run", CMD_RUN }, { "census", CMD_CENSUS }, { "doctor", CMD_DOCTOR } };
+} commands[] = { { "trace", CMD_TRACE }, { "run", CMD_RUN }, { "census", CMD_CENSUS }, { "refs", CMD_REFS }, { "doctor", CMD_DOCTOR } };
 
 void options__parse(int argc, char **argv, struct options *o)
 {
@@ -353,7 +418,7 @@ void options__parse(int argc, char **argv, struct options *o)
 		for (i = 0; i < cnt && strcmp(argv[1], commands[i].name); i++)
 			;
 		if (i == cnt) {
-			log_error("'%s' is not a command of this version (trace, run, census, doctor); see pyleak-bpf --help", argv[1]);
+			log_error("'%s' is not a command of this version (trace, run, census, refs, doctor); see pyleak-bpf --help", argv[1]);
 			exit(EXIT_USAGE);
 		}
 		o->command = commands[i].command;

@@ -21,7 +21,7 @@ enum exit_code {
 	EXIT_INTERNAL = 6,
 };
 
-enum command { CMD_TRACE, CMD_RUN, CMD_CENSUS, CMD_DOCTOR };
+enum command { CMD_TRACE, CMD_RUN, CMD_CENSUS, CMD_REFS, CMD_DOCTOR };
 
 struct options {
 	enum command command;
@@ -41,6 +41,9 @@ struct options {
 	int verbose;
 	double every_s;      /* census: between two readings, 0: one is enough */
 	uint32_t floor;      /* census: types with fewer objects are left out */
+	const char *type;    /* refs: NULL: by ADDR, or those that leak */
+	uint64_t addr;       /* refs: of one object */
+	bool leaked, show_values, dot, svg; /* refs */
 	const char *filter;  /* census: a valid extended regular expression, NULL: all types */
 };
 

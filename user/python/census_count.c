@@ -229,6 +229,8 @@ void census__see_block(void *census, const struct heap_seen *seen)
 	struct census *c = census;
 	uint32_t off = seen->object_off;
 
+	if (c->observer && !c->err)
+		c->observer->block(c->observer->ctx, seen);
 	if (seen->tag == TAG_BUFFER || c->err)
 		return;
 	census__count(c, &(struct census_object){

@@ -96,15 +96,17 @@ static void add_mapped(struct census *c, const struct libc_chunk *chunk)
 static void see_chunk(void *ctx, const struct libc_chunk *chunk)
 {
 	struct census *c = ctx;
-	uint32_t size = chunk->bytes < UINT32_MAX ? chunk->bytes : UINT32_MAX, off, tag;
+	uint32_t size = chunk->bytes < UINT32_MAX ? chunk->bytes : UINT32_MAX, off = 0, tag = TAG_BUFFER;
+	bool is_small = c->stats.has_pools && chunk->bytes <= POOL_BLOCK_MAX_BYTES;
 
 	if (chunk->mapped)
 		add_mapped(c, chunk);
-	if (c->err || (c->stats.has_pools && chunk->bytes <= POOL_BLOCK_MAX_BYTES))
+	if (c->err)
 		return;
-	if (count_numbers(c, chunk))
-		return;
-	tag = heap_types__of_block(&c->heap->types, chunk->head, size, &off);
+	if (!is_small && !count_numbers(c, chunk))
+		tag = heap_types__of_block(&c->heap->types, chunk->head, size, &off);
+	if (c->observer)
+		c->observer->chunk(c->observer->ctx, chunk, tag, off);
 	if (tag < TAG_FIRST)
 		return;
 	if (c->heap->types.types[tag].shape.gc)

@@ -38,8 +38,18 @@ struct census_range {
 	uint64_t start, end;
 };
 
+struct libc_chunk;
+
+/* Is told of each live block of the pools and each chunk of the C library's heap in use, objects (TAG) or not (TAG_BUFFER). */
+struct census_observer {
+	void (*block)(void *ctx, const struct heap_seen *seen);
+	void (*chunk)(void *ctx, const struct libc_chunk *chunk, uint32_t tag, uint32_t object_off);
+	void *ctx;
+};
+
 struct census {
 	const struct py_interp *py;
+	const struct census_observer *observer; /* NULL: nobody else wants to know */
 	struct heap *heap;
 	struct census_type *types; /* [tag] */
 	uint32_t type_capacity;

@@ -11,24 +11,6 @@ const char *census_grade__name(enum census_grade grade)
 	return names[grade];
 }
 
-static void key__int_if(struct json_writer *w, const char *key, bool known, int64_t value)
-{
-	json__key(w, key);
-	if (known)
-		json__int(w, value);
-	else
-		json__null(w);
-}
-
-static void key__double_if(struct json_writer *w, const char *key, bool known, double value)
-{
-	json__key(w, key);
-	if (known)
-		json__double(w, value);
-	else
-		json__null(w);
-}
-
 static void json__consistency(struct json_writer *w, const struct census_view *v)
 {
 	json__key(w, "consistency");

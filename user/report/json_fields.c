@@ -39,3 +39,21 @@ void key__time(struct json_writer *w, const char *key, uint64_t unix_ns)
 	snprintf(out, sizeof(out), "%s.%03uZ", date, (unsigned int)(unix_ns / 1000000 % 1000));
 	key__string(w, key, out);
 }
+
+void key__int_if(struct json_writer *w, const char *key, bool known, int64_t value)
+{
+	json__key(w, key);
+	if (known)
+		json__int(w, value);
+	else
+		json__null(w);
+}
+
+void key__double_if(struct json_writer *w, const char *key, bool known, double value)
+{
+	json__key(w, key);
+	if (known)
+		json__double(w, value);
+	else
+		json__null(w);
+}

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The schemas of what json_snapshot.c and census_json.c write, a table each: tests check that they have the same fields. */
+/* The schemas of what json_snapshot.c, census_json.c and refs_json.c write, a table each: tests check that they have the same fields. */
 #include <string.h>
 
 #include "census_view.h"
 #include "json_writer.h"
+#include "refs_view.h"
 #include "snapshot.h"
 #include "text.h"
 
@@ -166,6 +167,41 @@ static const struct field census_fields[] = {
 	{0, NULL, END, 0, NULL},
 };
 
+static const struct field refs_fields[] = {
+	{1, "schema", STRING, 0, "|pyleak-bpf/refs/1"},
+	{1, "time", STRING, 0, "UTC, RFC 3339"},
+	{1, "pid", INTEGER, NATURAL, NULL},
+	{1, "python", STRING, NULLABLE, "version of the interpreter"},
+	{1, "consistency", OBJECT, 0, NULL},
+	{2, "grade", STRING, 0, "|exact|near|torn"},
+	{2, "torn_reads", INTEGER, NATURAL, NULL},
+	{2, "reading_s", NUMBER, NATURAL, "how long the reading took"},
+	{1, "coverage", STRING, 0, "|full|partial"},
+	{1, "coverage_note", STRING, OPTIONAL, "what is not seen and why"},
+	{1, "type", STRING, NULLABLE, "of the objects that were asked for"},
+	{1, "objects", INTEGER, NATURAL, "of these, held in this way"},
+	{1, "of", INTEGER, NATURAL, "objects that were asked for"},
+	{1, "root", OBJECT, 0, NULL},
+	{2, "kind", STRING, 0, "|module|class|frame|interpreter|library|c-memory|c-reference|garbage"},
+	{2, "name", STRING, NULLABLE, "of the module, class, function, library"},
+	{2, "line", INTEGER, NULLABLE | NATURAL, "that the frame is at"},
+	{1, "chain", ARRAY, 0, "from the root on; [*]: not the same for all"},
+	{2, "[]", STRING, 0, NULL},
+	{1, "types", ARRAY, 0, "of what each part of the chain leads to"},
+	{2, "[]", STRING, NULLABLE, NULL},
+	{1, "cut", BOOLEAN, 0, "parts are missing before the last one"},
+	{1, "unexplained_refs", INTEGER, NULLABLE, "references that no referrer explains, of each object on average: C code holds them; null: not counted"},
+	{1, "reference_count", INTEGER, NULLABLE | NATURAL, "of the example"},
+	{1, "references_found", INTEGER, NULLABLE | NATURAL, "of the example"},
+	{1, "example", STRING, 0, "address of one of the objects"},
+	{1, "referrers", ARRAY, 0, "what refers to all the objects that were asked for directly, in this way or another"},
+	{2, "[]", OBJECT, 0, NULL},
+	{3, "place", STRING, 0, "attribute, subscript or field"},
+	{3, "type", STRING, NULLABLE, "of what refers"},
+	{3, "count", INTEGER, NATURAL, NULL},
+	{0, NULL, END, 0, NULL},
+};
+
 static const char *const kinds[] = {"string", "integer", "number", "boolean", "object", "array"};
 
 static void schema__type(struct json_writer *w, const struct field *f)
@@ -276,4 +312,9 @@ void snapshot__json_schema(struct text *out)
 void census_view__json_schema(struct text *out)
 {
 	schema__print(out, census_fields, "One reading of pyleak-bpf census");
+}
+
+void refs_view__json_schema(struct text *out)
+{
+	schema__print(out, refs_fields, "One shape of chain of pyleak-bpf refs");
 }
