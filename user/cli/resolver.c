@@ -41,6 +41,7 @@ struct resolver {
 	uint32_t unknown_stack; /* one frame without names */
 	/* Frames that stand where a frame can stand, and those that do not: the walk's own witnesses. */
 	uint32_t positions_right, positions_wrong;
+	uint32_t tops_right, tops_wrong; /* innermost frames: a walk may begin in the wrong place and find the right way later */
 	bool has_stacks;
 	bool alive;
 };
@@ -183,7 +184,7 @@ static bool check_position(struct resolver *r, const struct code_names *n, const
 /* As long as no frame was found where a frame can be, nobody knows whether there was none. */
 static bool walks_are_right(const struct resolver *r)
 {
-	return r->py->names.codes == NAMES_TRUE && r->positions_right > r->positions_wrong;
+	return r->py->names.codes == NAMES_TRUE && r->positions_right > r->positions_wrong && r->tops_right >= r->tops_wrong;
 }
 
 void resolver__add_stack(struct resolver *r, const struct stack_event *ev)
@@ -200,6 +201,8 @@ void resolver__add_stack(struct resolver *r, const struct stack_event *ev)
 		if (n && !n->stale && ev->frames[i].lasti < n->code.first_traceable)
 			continue; /* being set up: as _PyFrame_IsIncomplete has it, traceback does not show it either */
 		frames[depth] = (struct frame){ .flags = r->py->names.codes == NAMES_FALSE ? 0 : FRAME_STALE };
+		if (!depth)
+			*(n && !n->stale ? &r->tops_right : &r->tops_wrong) += 1;
 		if (n && !n->stale)
 			frames[depth] = (struct frame){ .file = n->file, .function = n->function,
 						    .line = check_position(r, n, &ev->frames[i], depth > 0) ?
@@ -244,6 +247,8 @@ void resolver__inherit(struct resolver *r, const struct resolver *parent)
 	}
 	r->positions_right = parent->positions_right;
 	r->positions_wrong = parent->positions_wrong;
+	r->tops_right = parent->tops_right;
+	r->tops_wrong = parent->tops_wrong;
 	for (size_t i = 0; map__next(&parent->types, &i, &key, &value);) {
 		struct type_name *t = map__put(&r->types, key, NULL);
 

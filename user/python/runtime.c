@@ -188,6 +188,18 @@ static int check_threads(const struct finder *f)
 	return err == -EAGAIN ? too_early(f) : not_this_layout(f, "the list of threads");
 }
 
+static bool is_interp(const struct finder *f, uint64_t addr)
+{
+	uint64_t interp;
+
+	if (read_word(f, f->py->interp_head_addr, &interp))
+		return false;
+	for (int i = 0; i < INTERPS_MAX && interp && interp != addr; i++)
+		if (read_word(f, interp + f->py->layout->interp_next, &interp))
+			return false;
+	return interp && interp == addr;
+}
+
 /* It is empty while nobody has the GIL, and its owner may end while we look. */
 static int check_tstate_slot(const struct finder *f)
 {
@@ -195,8 +207,7 @@ static int check_tstate_slot(const struct finder *f)
 
 	for (int i = 0; i < TRIES; i++)
 		if (!read_word(f, f->py->tstate_slot_addr, &tstate) &&
-		    (!tstate || (!read_word(f, tstate + f->py->layout->tstate_interp, &interp) && interp &&
-				 (interp == f->py->interp_addr || is_pointer(f, interp)))))
+		    (!tstate || (!read_word(f, tstate + f->py->layout->tstate_interp, &interp) && is_interp(f, interp))))
 			return 0;
 	return not_this_layout(f, "the current thread");
 }
