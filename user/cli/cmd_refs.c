@@ -50,6 +50,7 @@ static void describe_chain(const struct refs_chain *c, struct refs_view_part *pa
 		.root = c->root,
 		.line = c->line,
 		.objects = c->objects,
+		.bytes = c->bytes,
 		.parts = parts,
 		.parts_cnt = c->parts_cnt,
 		.cut = c->cut,

@@ -335,11 +335,27 @@ static bool is_dead_object(const struct scan *s)
 	return false;
 }
 
+static void scan_raw(const struct scan *s)
+{
+	unsigned char scratch[8];
+
+	for (uint64_t off = HEADER_BYTES; off + 8 <= (uint64_t)s->type->basicsize && s->addr + off + 8 <= s->end; off += 8) {
+		const void *word = graph__bytes(s->g, s->addr + off, 8, scratch);
+
+		own(s, word ? word_of(word, 0) : 0, off);
+	}
+	if (s->type->dictoffset > 0)
+		scan_range(s, s->addr + s->type->dictoffset, s->addr + s->type->dictoffset + 8, PLACE_WORD, s->type->dictoffset / 8);
+}
+
 static void scan_object(const struct scan *s, uint32_t object_off)
 {
 	switch (s->type->kind) {
 	case KIND_LEAF:
 		return;
+	case KIND_RAW:
+		scan_raw(s);
+		break;
 	case KIND_LIST:
 		scan_list(s);
 		break;

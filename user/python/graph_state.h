@@ -13,6 +13,7 @@
 enum graph_kind {
 	KIND_PLAIN,
 	KIND_LEAF, /* refers to nothing */
+	KIND_RAW,  /* refers to a buffer that refers to nothing: numbers, text */
 	KIND_LIST,
 	KIND_DICT,
 	KIND_SET,

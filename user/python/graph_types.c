@@ -24,7 +24,7 @@ enum {
 	CLASSIC_DICT_OFF = 24,
 };
 
-/* By tp_name of a static type, which a class of Python's cannot have been given together with this flag. */
+/* By tp_name, of static types; those with a dot of any: a class of Python's has its plain name there. */
 static const struct {
 	const char *name;
 	enum graph_kind kind;
@@ -36,13 +36,14 @@ static const struct {
 	{ "frame", KIND_FRAME },	  { "generator", KIND_GENERATOR },
 	{ "coroutine", KIND_GENERATOR },  { "async_generator", KIND_GENERATOR },
 	{ "traceback", KIND_TRACEBACK },  { "function", KIND_FUNCTION },
+	{ "array.array", KIND_RAW },
 };
 
-static enum graph_kind kind_of_static(const struct py_interp *py, const struct type_info *t)
+static enum graph_kind kind_by_name(const struct py_interp *py, const struct type_info *t)
 {
 	char name[32];
 
-	if (t->flags & TYPE_HEAP || py_cstr__read(py, t->name, name, sizeof(name)))
+	if (py_cstr__read(py, t->name, name, sizeof(name)) || (t->flags & TYPE_HEAP && !strchr(name, '.')))
 		return KIND_PLAIN;
 	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
 		if (!strcmp(name, named[i].name))
@@ -54,7 +55,7 @@ static enum graph_kind kind_of(const struct py_interp *py, const struct type_inf
 {
 	static const enum graph_kind of_container[] = {
 		[OWNS_NOTHING] = KIND_PLAIN, [OWNS_LIST] = KIND_LIST, [OWNS_DICT] = KIND_DICT,
-		[OWNS_SET] = KIND_SET, [OWNS_BYTEARRAY] = KIND_PLAIN, [OWNS_DEQUE] = KIND_DEQUE,
+		[OWNS_SET] = KIND_SET, [OWNS_BYTEARRAY] = KIND_RAW, [OWNS_DEQUE] = KIND_DEQUE,
 	};
 	enum graph_kind kind = of_container[container];
 	struct type_info t = *type;
@@ -69,11 +70,10 @@ static enum graph_kind kind_of(const struct py_interp *py, const struct type_inf
 		return KIND_CODE;
 	if (type->flags & TYPE_EXCEPTION_SUBCLASS)
 		return KIND_EXCEPTION;
-	if (!(type->flags & TYPE_GC) && (type->flags & (TYPE_LONG_SUBCLASS | TYPE_STRING_SUBCLASS | TYPE_STR_SUBCLASS) || type->addr == py->types.float_ ||
-					 container == OWNS_BYTEARRAY))
+	if (!(type->flags & TYPE_GC) && (type->flags & (TYPE_LONG_SUBCLASS | TYPE_STRING_SUBCLASS | TYPE_STR_SUBCLASS) || type->addr == py->types.float_))
 		return KIND_LEAF;
 	for (int i = 0; i < BASES_MAX; i++) {
-		kind = kind_of_static(py, &t);
+		kind = kind_by_name(py, &t);
 		if (kind != KIND_PLAIN || !t.base || type_info__read(py, t.base, &t))
 			break;
 	}

@@ -106,10 +106,23 @@ static void begin_with_reference(struct graph *g, uint32_t node)
 
 static void begin_with_garbage(struct graph *g, uint32_t node)
 {
-	if (!is_object(g, node))
-		return;
 	begin_with(g, node, ROOT_GARBAGE);
 	walk(g);
+}
+
+/* What is told of a circle begins with an instance of a class of the program's rather than with what that one is made of. */
+static void begin_with_plain_garbage(struct graph *g, uint32_t node)
+{
+	const struct graph_type *t = is_object(g, node) ? graph__type(g, graph__tag(g, node)) : NULL;
+
+	if (t && t->kind == KIND_PLAIN)
+		begin_with_garbage(g, node);
+}
+
+static void begin_with_any_garbage(struct graph *g, uint32_t node)
+{
+	if (is_object(g, node))
+		begin_with_garbage(g, node);
 }
 
 static int make_room(struct graph *g)
@@ -148,6 +161,7 @@ int graph__find_ways(struct graph *g)
 	each_lost(g, begin_with_memory);
 	walk(g);
 	each_lost(g, begin_with_reference);
-	each_lost(g, begin_with_garbage);
+	each_lost(g, begin_with_plain_garbage);
+	each_lost(g, begin_with_any_garbage);
 	return g->err;
 }

@@ -215,6 +215,23 @@ static const char *known_field(const struct ref_namer *n, enum graph_kind kind, 
 	return NULL;
 }
 
+/* PyFrameObject.f_frame of 3.11+: a frame that has ended is kept in the object. 0: it has not. */
+enum { FRAME_FRAME_OFF = 24 };
+static uint64_t frame_inside(const struct ref_namer *n, uint64_t object, uint32_t off)
+{
+	uint64_t frame = word_at(n, object + FRAME_FRAME_OFF);
+
+	return frame > object && frame + n->py->layout->frame_locals <= object + off ? frame : 0;
+}
+
+static uint64_t code_of_frame(const struct ref_namer *n, uint64_t object, uint32_t off)
+{
+	const struct py_layout *l = n->py->layout;
+	uint64_t frame = l->code_localsplus_names == NO_OFF ? object : frame_inside(n, object, off);
+
+	return frame ? word_at(n, frame + l->frame_code) & l->frame_code_mask : 0;
+}
+
 static uint64_t code_of_generator(const struct ref_namer *n, uint64_t object, const struct graph_type *t)
 {
 	const struct py_layout *l = n->py->layout;
@@ -229,6 +246,8 @@ static const char *inner_local(struct ref_namer *n, uint64_t object, const struc
 
 	if (t->kind == KIND_FRAME && l->code_localsplus_names == NO_OFF && off >= l->frame_locals)
 		return local_name(n, word_at(n, object + l->frame_code), (off - l->frame_locals) / 8);
+	if (t->kind == KIND_FRAME && l->code_localsplus_names != NO_OFF && frame_inside(n, object, off))
+		return local_name(n, code_of_frame(n, object, off), (object + off - frame_inside(n, object, off) - l->frame_locals) / 8);
 	if (t->kind == KIND_GENERATOR && l->code_localsplus_names != NO_OFF && off >= t->basicsize && t->basicsize > l->frame_locals)
 		return local_name(n, code_of_generator(n, object, t), (off - t->basicsize) / 8);
 	return NULL;
@@ -290,7 +309,7 @@ static void exact_key(struct ref_namer *n, uint64_t key, char *out, size_t size)
 		snprintf(out, size, "[%lld]", (long long)number);
 }
 
-static uint64_t code_behind(struct ref_namer *n, uint32_t from, enum ref_role role)
+static uint64_t code_behind(struct ref_namer *n, uint32_t from, enum ref_role role, uint32_t off)
 {
 	const struct graph_type *t = graph__type(n->g, graph__tag(n->g, from));
 	uint64_t object = graph__node_addr(n->g, from);
@@ -302,7 +321,7 @@ static uint64_t code_behind(struct ref_namer *n, uint32_t from, enum ref_role ro
 	}
 	if (!t)
 		return 0;
-	return t->kind == KIND_FRAME ? word_at(n, object + n->py->layout->frame_code) : t->kind == KIND_GENERATOR ? code_of_generator(n, object, t) : 0;
+	return t->kind == KIND_FRAME ? code_of_frame(n, object, off) : t->kind == KIND_GENERATOR ? code_of_generator(n, object, t) : 0;
 }
 
 bool ref_namer__varies(enum ref_role from_role, uint32_t via)
@@ -317,12 +336,12 @@ uint64_t ref_namer__sort(struct ref_namer *n, uint32_t from, enum ref_role from_
 	enum graph_place place = GRAPH_PLACE(via);
 
 	if (from >= GRAPH_ROOTS)
-		return via;
-	if (ref_namer__varies(from_role, via) || place == PLACE_KEY)
+		return place == PLACE_LOCAL ? via : GRAPH_VIA(place, 0);
+	if (ref_namer__varies(from_role, via) || place == PLACE_KEY || graph__tag(n->g, from) == TAG_BUFFER)
 		return GRAPH_VIA(place, 0);
 	if (place == PLACE_VALUE)
 		return key_of_dict(n, graph__node_addr(n->g, from), GRAPH_INDEX(via)) | 1ULL << 63;
-	return place == PLACE_WORD || place == PLACE_ITEM ? code_behind(n, from, from_role) << 32 ^ via : via;
+	return place == PLACE_WORD || place == PLACE_ITEM ? code_behind(n, from, from_role, GRAPH_INDEX(via) * 8) << 32 ^ via : via;
 }
 
 static void step_of_entry(struct ref_namer *n, uint32_t from, enum ref_role role, uint32_t via, struct ref_step *out)
@@ -395,6 +414,16 @@ static const char *attribute_name(struct ref_namer *n, uint32_t from, uint32_t v
 	return known;
 }
 
+static const char *frame_of_generator(const struct ref_namer *n, uint32_t from)
+{
+	struct type_info t;
+	char name[32];
+
+	if (type_info__read(n->py, graph__node_type(n->g, from), &t) || py_cstr__read(n->py, t.name, name, sizeof(name)))
+		return ".gi_frame.f_locals";
+	return !strcmp(name, "coroutine") ? ".cr_frame.f_locals" : !strcmp(name, "async_generator") ? ".ag_frame.f_locals" : ".gi_frame.f_locals";
+}
+
 static void step_of_word(struct ref_namer *n, uint32_t from, enum ref_role role, uint32_t via, struct ref_step *out)
 {
 	uint32_t tag = graph__tag(n->g, from), off = GRAPH_INDEX(via) * 8;
@@ -416,7 +445,7 @@ static void step_of_word(struct ref_namer *n, uint32_t from, enum ref_role role,
 	}
 	local = inner_local(n, graph__node_addr(n->g, from), t, off);
 	if (local) {
-		set_local(out, t->kind == KIND_FRAME ? ".f_locals" : ".gi_frame.f_locals", local);
+		set_local(out, t->kind == KIND_FRAME ? ".f_locals" : frame_of_generator(n, from), local);
 		return;
 	}
 	set_attribute(out, attribute_name(n, from, via));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "graph_state.h"
+#include "layout.h"
 #include "ref_shape.h"
 
 enum {
@@ -23,7 +24,7 @@ enum {
 struct held {
 	uint32_t shape;
 	uint32_t example;
-	uint64_t objects, counted;
+	uint64_t objects, bytes, counted;
 	int64_t unexplained;
 };
 
@@ -51,6 +52,7 @@ struct refs {
 	uint64_t text_cnt;
 	const char *type;
 	uint64_t objects;
+	bool buffers; /* were asked for */
 };
 
 static bool is_wanted(const struct refs *r, uint32_t node)
@@ -164,10 +166,42 @@ static int choose_by_type(struct refs *r, const struct refs_query *q, char **nam
 	return err ? err : r->objects ? 0 : -ENOENT;
 }
 
+/* What a buffer that has an owner is for: by the owner's type, and whether it is shared with the type. */
+static enum block_use use_of(struct refs *r, uint32_t node)
+{
+	static const enum block_use of_kind[] = {
+		[KIND_LIST] = USE_LIST_ITEMS, [KIND_DICT] = USE_DICT_KEYS, [KIND_SET] = USE_SET_TABLE, [KIND_DEQUE] = USE_DEQUE_BLOCK, [KIND_RAW] = USE_BYTEARRAY,
+	};
+	const struct py_layout *l = r->g->py->layout;
+	uint32_t via, owner = graph__before(r->g, node, &via);
+	const struct graph_type *t = owner < GRAPH_ROOTS && graph__tag(r->g, owner) >= TAG_FIRST ? graph__type(r->g, graph__tag(r->g, owner)) : NULL;
+
+	if (!t || !(r->g->flags[node] & NODE_OWNED))
+		return USE_UNKNOWN;
+	if (t->kind == KIND_DICT && l->dict_values != NO_OFF && GRAPH_INDEX(via) * 8 == l->dict_values)
+		return USE_DICT_VALUES;
+	if (t->managed && GRAPH_INDEX(via) == 0)
+		return USE_DICT_VALUES;
+	return (size_t)t->kind < sizeof(of_kind) / sizeof(of_kind[0]) ? of_kind[t->kind] : USE_UNKNOWN;
+}
+
+static int choose_buffers(struct refs *r, enum block_use use)
+{
+	for (uint32_t node = 0; node < r->g->node_cnt; node++)
+		if (graph__tag(r->g, node) == TAG_BUFFER && use_of(r, node) == use)
+			want(r, node);
+	r->buffers = true;
+	r->type = block_use__name(use);
+	return r->objects ? 0 : -ENOENT;
+}
+
 static int choose(struct refs *r, const struct refs_query *q, char **names)
 {
 	uint32_t node;
 
+	for (int use = USE_UNKNOWN; use < USE_CNT && q->type; use++)
+		if (!strcmp(q->type, block_use__name(use)))
+			return choose_buffers(r, use);
 	if (q->type)
 		return choose_by_type(r, q, names);
 	node = graph__find_object(r->g, q->addr);
@@ -183,8 +217,9 @@ static int choose(struct refs *r, const struct refs_query *q, char **names)
 static int add_held(struct refs *r, uint32_t node)
 {
 	uint32_t shape = ref_shapes__of(r->shapes, node);
-	uint64_t found, refcnt;
+	uint64_t found, refcnt, bytes;
 	struct held *h;
+	uint32_t off;
 	bool existed;
 
 	h = map__put(&r->held, &shape, &existed);
@@ -195,6 +230,8 @@ static int add_held(struct refs *r, uint32_t node)
 		h->example = node;
 	}
 	h->objects++;
+	graph__block(r->g, node, &bytes, &off);
+	h->bytes += bytes;
 	if (graph__counts(r->g, node, &found, &refcnt)) {
 		h->counted++;
 		if (refcnt > found) {
@@ -368,7 +405,11 @@ static void add_step(struct refs *r, struct refs_chain *out, const struct ref_sh
 {
 	const char *type = type_name(r, s->tag), *text = text_of(s);
 	char joined[REF_TEXT_BYTES + 8];
-	bool nameless = !*text && s->role != ROLE_NAMESPACE && before->role != ROLE_CELL;
+	bool nameless;
+
+	if (s->tag == TAG_BUFFER)
+		text = "";
+	nameless = !*text && s->role != ROLE_NAMESPACE && before->role != ROLE_CELL;
 
 	if (s->repeats) {
 		snprintf(joined, sizeof(joined), "%s…", text);
@@ -377,6 +418,8 @@ static void add_step(struct refs *r, struct refs_chain *out, const struct ref_sh
 	if (*text) {
 		add_part(r, out, text, type ? type : "");
 	} else if (nameless && s->tag == TAG_BUFFER) {
+		if (r->buffers && before->tag >= TAG_FIRST)
+			return; /* the owner is its holder, and says it all */
 		if (!out->parts_cnt || strcmp(out->parts[out->parts_cnt - 1].text, TEXT_OF_MEMORY))
 			add_part(r, out, TEXT_OF_MEMORY, TEXT_OF_MEMORY);
 	} else if (nameless && s->parent != SHAPE_NONE && !(before->parent == SHAPE_NONE && graph__root(r->g, s->root)->kind == ROOT_MODULE)) {
@@ -402,7 +445,7 @@ static void describe(struct refs *r, const struct held *h, struct refs_chain *ou
 	const struct graph_root *root = cnt ? graph__root(r->g, steps[0]->root) : &none;
 	char name[NAME_MAX_BYTES];
 
-	*out = (struct refs_chain){ .kind = root->kind, .root = root->name, .line = root->line, .objects = h->objects };
+	*out = (struct refs_chain){ .kind = root->kind, .root = root->name, .line = root->line, .objects = h->objects, .bytes = h->bytes };
 	if (from && !py_type__name(r->g->py, graph__node_addr(r->g, steps[from - 1]->example), name, sizeof(name), NULL)) {
 		out->is_class = true;
 		out->root = keep(r, name);
@@ -424,6 +467,13 @@ static int compare_held(const void *a, const void *b)
 	return x->objects != y->objects ? (x->objects < y->objects ? 1 : -1) : (x->shape > y->shape) - (x->shape < y->shape);
 }
 
+static int compare_bytes(const void *a, const void *b)
+{
+	const struct held *x = a, *y = b;
+
+	return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : compare_held(a, b);
+}
+
 size_t refs__chains(struct refs *r, struct refs_chain *out, size_t max)
 {
 	struct held *all = calloc(r->held.cnt + 1, sizeof(*all));
@@ -434,7 +484,7 @@ size_t refs__chains(struct refs *r, struct refs_chain *out, size_t max)
 	for (size_t i = 0; all && map__next(&r->held, &i, &key, &value);)
 		all[cnt++] = *(struct held *)value;
 	if (all)
-		qsort(all, cnt, sizeof(*all), compare_held);
+		qsort(all, cnt, sizeof(*all), r->buffers ? compare_bytes : compare_held);
 	if (cnt > max)
 		cnt = max;
 	for (size_t i = 0; i < cnt; i++)

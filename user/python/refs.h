@@ -12,7 +12,7 @@
 struct refs; /* opaque: the answer to one question */
 
 struct refs_query {
-	const char *type;  /* qualified name, or what stands behind one of its dots; NULL: */
+	const char *type;  /* qualified name, or what stands behind one of its dots; or what a buffer is for (block_use__name()); NULL: */
 	uint64_t addr;     /* this object, or the block that it is in */
 	const uint64_t *blocks; /* or: of TYPE, those in these blocks, in ascending order; NULL: all */
 	size_t blocks_cnt;
@@ -32,7 +32,7 @@ struct refs_chain {
 	bool is_class;       /* ROOT names a class, that the way leads through; KIND says how that is reached */
 	const char *root;    /* module, function, library; NULL: none */
 	int line;            /* ROOT_FRAME: which is executed; 0: unknown */
-	uint64_t objects;
+	uint64_t objects, bytes; /* bytes: of their blocks */
 	struct refs_part parts[REFS_PARTS_MAX]; /* from the root on */
 	size_t parts_cnt;
 	bool cut;            /* there were more parts: these are the first and the last ones */
@@ -59,7 +59,7 @@ void refs__free(struct refs *r);
 /* The type's whole name, raw; NULL: unknown. */
 const char *refs__type(const struct refs *r);
 uint64_t refs__objects(const struct refs *r);
-/* The most frequent first. At most MAX; returns how many. */
+/* The most frequent first; of buffers, the largest. At most MAX; returns how many. */
 size_t refs__chains(struct refs *r, struct refs_chain *out, size_t max);
 size_t refs__referrers(struct refs *r, struct refs_referrer *out, size_t max);
 

@@ -181,6 +181,7 @@ static const struct field refs_fields[] = {
 	{1, "type", STRING, NULLABLE, "of the objects that were asked for"},
 	{1, "objects", INTEGER, NATURAL, "of these, held in this way"},
 	{1, "of", INTEGER, NATURAL, "objects that were asked for"},
+	{1, "bytes", INTEGER, NATURAL, "of those held in this way, as the allocator gives them"},
 	{1, "root", OBJECT, 0, NULL},
 	{2, "kind", STRING, 0, "|module|class|frame|interpreter|library|c-memory|c-reference|garbage"},
 	{2, "name", STRING, NULLABLE, "of the module, class, function, library"},

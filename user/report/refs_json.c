@@ -69,6 +69,7 @@ static void json__chain(const struct refs_view *v, const struct refs_view_chain 
 	key__string(&w, "type", v->type);
 	key__uint(&w, "objects", c->objects);
 	key__uint(&w, "of", v->objects);
+	key__uint(&w, "bytes", c->bytes);
 	json__root(&w, c);
 	json__parts(&w, c);
 	key__int_if(&w, "unexplained_refs", c->counts_known, c->unexplained);

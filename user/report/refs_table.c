@@ -78,21 +78,24 @@ static void print_root(struct lines *l, const struct refs_view_chain *c)
 
 static void print_chain(struct lines *l, const struct refs_view *v, const struct refs_view_chain *c)
 {
-	text__addf(&l->line, "%9" PRIu64 " %5.1f%%  ", c->objects, v->objects ? 100.0 * c->objects / v->objects : 0);
+	char bytes[16];
+
+	text__addf(&l->line, "%9" PRIu64 " %5.1f%% %11s  ", c->objects, v->objects ? 100.0 * c->objects / v->objects : 0,
+		   units__format_bytes(bytes, c->bytes));
 	if (is_kind(c, "c-reference") || is_kind(c, "garbage") || !c->parts_cnt) {
 		print_root(l, c);
 	} else {
 		print_parts(l, c);
 	}
 	lines__end(l, STYLE_ALARM);
-	text__addf(&l->line, "%18s", "");
+	text__addf(&l->line, "%30s", "");
 	if (is_kind(c, "c-reference") || is_kind(c, "garbage") || !c->parts_cnt)
 		print_parts(l, c);
 	else
 		print_root(l, c);
 	lines__end(l, STYLE_DIM);
 	if (c->counts_known && c->unexplained > 0) {
-		text__addf(&l->line, "%18sreference count %" PRIu64 ", referrers found %" PRIu64 ": C code holds the rest (object at 0x%" PRIx64 ")", "",
+		text__addf(&l->line, "%30sreference count %" PRIu64 ", referrers found %" PRIu64 ": C code holds the rest (object at 0x%" PRIx64 ")", "",
 			   c->refcnt, c->found, c->example);
 		lines__end(l, STYLE_WARNING);
 	}
@@ -101,7 +104,7 @@ static void print_chain(struct lines *l, const struct refs_view *v, const struct
 static void print_types(struct lines *l, const struct refs_view_chain *c)
 {
 	for (size_t i = 0; i < c->parts_cnt; i++) {
-		text__addf(&l->line, "%20s", "");
+		text__addf(&l->line, "%32s", "");
 		add_foreign(l, c->parts[i].text);
 		if (c->parts[i].type) {
 			text__addf(&l->line, "  is ");
@@ -120,7 +123,7 @@ static void print_referrers(struct lines *l, const struct refs_view *v)
 	for (size_t i = 0; i < v->referrers_cnt; i++) {
 		const struct refs_view_referrer *r = &v->referrers[i];
 
-		text__addf(&l->line, "%9" PRIu64 "         ", r->cnt);
+		text__addf(&l->line, "%9" PRIu64 "                     ", r->cnt);
 		add_foreign(l, *r->text ? r->text : "(unnamed)");
 		text__addf(&l->line, " of ");
 		add_foreign(l, r->type ? r->type : "(unknown)");
@@ -141,7 +144,7 @@ void refs_view__table(const struct refs_view *v, const struct table_opts *opts, 
 		shown += v->chains[i].objects;
 	}
 	if (shown < v->objects) {
-		text__addf(&l.line, "%9" PRIu64 " %5.1f%%  in other ways", v->objects - shown, 100.0 * (v->objects - shown) / v->objects);
+		text__addf(&l.line, "%9" PRIu64 " %5.1f%%              in other ways", v->objects - shown, 100.0 * (v->objects - shown) / v->objects);
 		lines__end(&l, STYLE_DIM);
 	}
 	print_referrers(&l, v);

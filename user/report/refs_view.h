@@ -22,7 +22,7 @@ struct refs_view_chain {
 	const char *kind; /* "module", "class", "frame", "interpreter", "library", "c-memory", "c-reference", "garbage" */
 	const char *root; /* NULL: none */
 	int line;         /* "frame": 0: unknown */
-	uint64_t objects;
+	uint64_t objects, bytes;
 	const struct refs_view_part *parts;
 	size_t parts_cnt;
 	bool cut;         /* parts are missing before the last one */
