@@ -16,7 +16,7 @@ Each is answered by one line: "done JSON". End of input ends the program, so tha
 
 A program says in its module-level TRUTH what it leaks; a value there may be a dict keyed by the
 lowest CPython version it holds for ({"2.7": ..., "3.11": ...}). "since" is the lowest version that the program runs on,
-"at_once" on how many interpreters it may run at a time where it would else not keep its rate.
+"holder" what refs must name (a kind of root, or part of the way), "at_once" on how many interpreters it may run at a time where it would else not keep its rate.
 """
 import gc
 import json

@@ -44,6 +44,7 @@ class Truth:
         self.file = get("file", path)
         self.function = get("function")
         self.types = get("types")
+        self.holder = get("holder")  # a kind of root, or what the way to it must have in it
         self.objects = harness.resolve(self.raw["per_round"].get("objects"), version)
         self.slack = self.raw["per_round"].get("slack", 0)
         self.bytes = harness.resolve(self.raw["per_round"].get("bytes"), version)

@@ -103,7 +103,9 @@ static void see_chunk(void *ctx, const struct libc_chunk *chunk)
 		add_mapped(c, chunk);
 	if (c->err)
 		return;
-	if (!is_small && !count_numbers(c, chunk))
+	if (!is_small && count_numbers(c, chunk))
+		return;
+	if (!is_small)
 		tag = heap_types__of_block(&c->heap->types, chunk->head, size, &off);
 	if (c->observer)
 		c->observer->chunk(c->observer->ctx, chunk, tag, off);

@@ -387,7 +387,7 @@ static void add_part(struct refs *r, struct refs_chain *out, const char *text, c
 	char joined[1024];
 
 	/* A subscript belongs to what is before it, and so does an attribute to the module's or class's name. */
-	if (last && (*text == '[' || *text == '{' || !last->type)) {
+	if (last && (*text == '[' || *text == '{' || (*text == '.' && !last->type))) {
 		snprintf(joined, sizeof(joined), "%s%s", last->text, text);
 		last->text = keep(r, joined);
 		last->type = type;

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "TASKS[*]",
     "since": "3.6",
     "kind": "asyncio tasks never finished",
     "line_marker": "# LEAK",

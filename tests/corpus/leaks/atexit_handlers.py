@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": {"2.7": "atexit", "3.10": "interpreter"},
     "since": "3.6",
     "kind": "atexit handlers",
     "line_marker": "# LEAK",

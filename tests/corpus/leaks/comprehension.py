@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "PAGES[*][*]",
     "kind": "comprehension",
     "line_marker": "# LEAK",
     # a code object of its own from 3.0 until 3.12 inlined it

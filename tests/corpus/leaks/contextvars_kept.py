@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "CONTEXTS[*]",
     "since": "3.7",
     "kind": "contexts kept",
     "line_marker": "# LEAK",

@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "REGISTRY[*]",
     "kind": "cycle held by a registry",
     "line_marker": "# LEAK",
     "function": {"2.7": "grow", "3.11": "Tree.grow"},

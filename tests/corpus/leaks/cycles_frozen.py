@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "garbage",
     "since": "3.7",
     "kind": "cycles with gc.freeze()",
     "line_marker": "# LEAK",

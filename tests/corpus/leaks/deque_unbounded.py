@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "QUEUES[0]",
     "kind": "deque",
     "line_marker": "# LEAK",
     "function": "enqueue",

@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "FAILED[*]",
     "since": "3.6",  # then they have their traceback
     "kind": "exceptions kept with tracebacks",
     "line_marker": "# LEAK",

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "weakref.finalize._registry[*]",
     "since": "3.6",
     "kind": "callbacks on an immortal object",
     "line_marker": "# LEAK",

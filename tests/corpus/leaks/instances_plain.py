@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "CUSTOMERS[*]",
     "kind": "plain instances",
     # 2.7: a table from the sixth attribute on; until 3.10 made with the first attribute, 3.11 and 3.12 with the object, since 3.13 inside the object
     "line_marker": {"2.7": "# TABLE", "3.6": "# ATTRIBUTES", "3.11": "# LEAK"},

@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "LABELS[*]",
     "kind": "interned strings",
     "line_marker": "# LEAK",
     "function": "label",

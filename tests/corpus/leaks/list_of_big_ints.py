@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "NUMBERS[*][*]",
     "kind": "integers",
     "line_marker": "# LEAK",
     "function": {"2.7": "sample", "3.6": "<listcomp>", "3.11": "sample.<locals>.<listcomp>", "3.12": "sample"},

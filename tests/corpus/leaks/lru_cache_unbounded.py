@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "__main__.render",
     "since": "3.6",
     "kind": "unbounded lru_cache",
     "line_marker": "# LEAK",

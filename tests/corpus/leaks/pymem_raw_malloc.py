@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "c-memory",
     "since": "3.6",
     "kind": "PyMem_RawMalloc",
     "line_marker": "# LEAK",

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 
 TRUTH = {
+    "holder": "LOCAL",
     "kind": "per-thread lists",
     "line_marker": "# LEAK",
     "function": "collect",
