@@ -65,6 +65,11 @@ int pagemap__open(struct pagemap *p, pid_t pid)
 	return 0;
 }
 
+void pagemap__of_list(struct pagemap *p, const struct page_range *list, size_t cnt)
+{
+	*p = (struct pagemap){ .fd = -1, .scan = true, .listed = true, .list = list, .list_cnt = cnt };
+}
+
 void pagemap__close(struct pagemap *p)
 {
 	if (p->fd >= 0)
@@ -126,6 +131,34 @@ static int fill_by_entries(struct pagemap *p)
 	return 0;
 }
 
+static size_t first_range_behind(const struct pagemap *p, uint64_t addr)
+{
+	size_t low = 0, high = p->list_cnt, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (p->list[mid].end <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static void fill_by_list(struct pagemap *p)
+{
+	size_t i = first_range_behind(p, p->at);
+
+	for (; i < p->list_cnt && p->list[i].start < p->end && p->cnt < PAGEMAP_RANGES; i++) {
+		struct page_range *r = &p->ranges[p->cnt++];
+
+		*r = p->list[i];
+		r->start = r->start < p->at ? p->at : r->start;
+		r->end = r->end > p->end ? p->end : r->end;
+	}
+	p->at = p->cnt == PAGEMAP_RANGES ? p->ranges[p->cnt - 1].end : p->end;
+}
+
 int pagemap__next(struct pagemap *p, struct page_range *out)
 {
 	int err;
@@ -134,6 +167,10 @@ int pagemap__next(struct pagemap *p, struct page_range *out)
 		if (p->at >= p->end)
 			return 0;
 		p->cnt = p->next = 0;
+		if (p->listed) {
+			fill_by_list(p);
+			continue;
+		}
 		err = p->scan ? fill_by_scan(p) : fill_by_entries(p);
 		if (err)
 			return err;

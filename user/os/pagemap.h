@@ -27,12 +27,17 @@ struct pagemap {
 	bool scan; /* PAGEMAP_SCAN: Linux 6.7, fs/proc/task_mmu.c. Holes then cost nothing */
 	uint64_t unwanted; /* categories of pages that are not worth reading */
 	uint64_t at, end;
+	bool listed; /* they are known beforehand: LIST_CNT in LIST */
+	const struct page_range *list;
+	size_t list_cnt;
 	struct page_range ranges[PAGEMAP_RANGES];
 	size_t cnt, next;
 };
 
 /* -ESRCH, -EPERM, -ENOENT (no such file in this kernel). */
 int pagemap__open(struct pagemap *p, pid_t pid);
+/* The pages of LIST, by address, none twice; it must outlive P. */
+void pagemap__of_list(struct pagemap *p, const struct page_range *list, size_t cnt);
 void pagemap__close(struct pagemap *p);
 /* From now on pagemap__next tells of [start, end), both page-aligned. */
 void pagemap__look_at(struct pagemap *p, uint64_t start, uint64_t end);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Memory of another process. Reads never stop it. A source can also be an image in memory, so that all
+ * Memory of another process. Reads never stop it. A source can also be a core file, or an image in memory, so that all
  * that decodes foreign memory can be tested on bytes (and fuzzed).
  */
 #ifndef REMOTE_H
@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct core_file;
+
 struct remote {
 	/* All of [addr, addr+size) into OUT, or -EFAULT (not mapped), -ESRCH (gone), -EPERM. Never partial. */
 	int (*read)(const struct remote *r, uint64_t addr, void *out, size_t size);
@@ -17,6 +19,7 @@ struct remote {
 	const void *image; /* image source: IMAGE_SIZE bytes seen at IMAGE_ADDR */
 	uint64_t image_addr;
 	size_t image_size;
+	struct core_file *core; /* core source: core_file.h */
 };
 
 struct remote remote__process(pid_t pid);
