@@ -169,7 +169,8 @@ int target__open_child(struct target *t, const struct target *parent, const stru
 
 	t->py = parent->py;
 	t->py.pid = pid;
-	t->py.mem = remote__process(pid);
+	t->py.proc = process__live(pid);
+	t->py.mem = process__remote(&t->py.proc);
 	elf_file__ref(t->py.elf);
 	err = tracer__open_child(env->tracers, parent->tracer, ev, &t->py, &t->tracer);
 	if (!t->tracer)

@@ -265,7 +265,7 @@ static void read_memory(struct census *c)
 	struct heap_stats heap;
 	uint64_t left;
 
-	if (procfs__memory(c->py->pid, &now))
+	if (process__memory(&c->py->proc, &now))
 		return;
 	*m = (struct census_memory){ .known = true, .rss_bytes = now.rss_bytes, .stacks_bytes = now.stack_bytes, .file_bytes = now.file_bytes };
 	left = now.anon_bytes;
@@ -281,16 +281,23 @@ static void read_memory(struct census *c)
 	m->other_anon_bytes = left;
 }
 
+/* That explains all other notes. */
+static void tell_gap(struct census *c)
+{
+	if (process__gap(&c->py->proc, c->stats.note, sizeof(c->stats.note)))
+		c->stats.partial = true;
+}
+
 int census__read(struct census *c)
 {
 	uint64_t start_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID), ran_before = 0, ran_after = 0;
 	int err;
 
 	begin(c);
-	err = procfs__status(c->py->pid, &c->status);
+	err = process__status(&c->py->proc, &c->status);
 	if (err)
 		return err;
-	c->stats.ran_known = !procfs__run_ns(c->py->pid, &ran_before);
+	c->stats.ran_known = !process__run_ns(&c->py->proc, &ran_before);
 	err = census__find_libc(c);
 	if (err)
 		return err;
@@ -306,9 +313,10 @@ int census__read(struct census *c)
 		err = make_rows(c);
 	if (err)
 		return err;
-	c->stats.ran_known = c->stats.ran_known && !procfs__run_ns(c->py->pid, &ran_after);
+	c->stats.ran_known = c->stats.ran_known && !process__run_ns(&c->py->proc, &ran_after);
 	read_memory(c);
 	census__read_arenas(c);
+	tell_gap(c);
 	c->stats.ran = !c->stats.ran_known || ran_before != ran_after;
 	c->stats.cpu_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
 	return 0;

@@ -340,7 +340,7 @@ int census__find_libc(struct census *c)
 {
 	struct libc_walk walk;
 	struct proc_maps maps;
-	int err = procfs__maps(c->py->pid, &maps);
+	int err = process__maps(&c->py->proc, &maps);
 
 	if (err)
 		return err == -EACCES ? -EPERM : err;
@@ -356,11 +356,11 @@ int census__find_libc(struct census *c)
 int census__read_large(struct census *c)
 {
 	struct large l = { .c = c, .pages = malloc(sizeof(*l.pages)) };
-	int err = l.pages ? procfs__maps(c->py->pid, &l.maps) : -ENOMEM;
+	int err = l.pages ? process__maps(&c->py->proc, &l.maps) : -ENOMEM;
 
 	if (err)
 		goto out;
-	err = pagemap__open(l.pages, c->py->pid);
+	err = process__open_pagemap(&c->py->proc, l.pages);
 	if (err)
 		goto out_maps;
 	err = libc_walk__init(&l.walk, &c->py->mem, see_chunk, c);

@@ -204,7 +204,7 @@ static void look(struct look *r, uint32_t pool_bytes, struct pagemap *pages, con
 static void check_that_it_lives(struct look *r)
 {
 	struct proc_status now;
-	int err = procfs__status(r->h->py->pid, &now);
+	int err = process__status(&r->h->py->proc, &now);
 
 	if (err || !now.rss_bytes)
 		r->err = err ? err : -ESRCH;
@@ -222,12 +222,12 @@ static void find_pools(struct look *r)
 		r->err = -ENOMEM;
 		return;
 	}
-	r->err = procfs__maps(py->pid, &maps);
+	r->err = process__maps(&py->proc, &maps);
 	if (r->err)
 		goto out;
-	r->err = procfs__status(py->pid, &r->status);
+	r->err = process__status(&py->proc, &r->status);
 	if (!r->err)
-		r->err = pagemap__open(pages, py->pid);
+		r->err = process__open_pagemap(&py->proc, pages);
 	if (r->err)
 		goto out_maps;
 	if (r->h->pool_bytes)

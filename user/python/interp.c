@@ -67,14 +67,15 @@ bool py_interp__check_names(struct py_interp *py)
 	return py->names.types != NAMES_UNCHECKED && py->names.codes != NAMES_UNCHECKED;
 }
 
-static int open_once(struct py_interp *py, pid_t pid, bool early, char *why_text, size_t why_size)
+static int open_once(struct py_interp *py, const struct process *proc, bool early, char *why_text, size_t why_size)
 {
 	const struct reason why = { why_text, why_size };
+	const pid_t pid = proc->pid;
 	struct proc_maps maps;
 	int err;
 
-	*py = (struct py_interp){ .pid = pid, .mem = remote__process(pid) };
-	err = procfs__maps(pid, &maps);
+	*py = (struct py_interp){ .pid = pid, .proc = *proc, .mem = process__remote(proc) };
+	err = process__maps(proc, &maps);
 	if (err == -ESRCH)
 		return reason__set(&why, -ESRCH, "there is no process %d, or it has ended", pid);
 	if (err == -EAGAIN)
@@ -111,26 +112,35 @@ out:
  * While a process starts, it maps memory after its mappings were read, and clears and refills its runtime: for an instant it looks
  * like something else. What is refused must be refused again some milliseconds later.
  */
-static int open_interp(struct py_interp *py, pid_t pid, bool early, char *why, size_t why_size)
+static int open_interp(struct py_interp *py, const struct process *proc, bool early, char *why, size_t why_size)
 {
 	const struct timespec pause = { .tv_nsec = 3000000 };
-	int err = open_once(py, pid, early, why, why_size);
+	int err = open_once(py, proc, early, why, why_size);
 
-	for (int i = 0; i < 2 && err == -EOPNOTSUPP; i++) {
+	for (int i = 0; i < 2 && err == -EOPNOTSUPP && !process__is_still(proc); i++) {
 		nanosleep(&pause, NULL);
-		err = open_once(py, pid, early, why, why_size);
+		err = open_once(py, proc, early, why, why_size);
 	}
 	return err;
 }
 
 int py_interp__open(struct py_interp *py, pid_t pid, char *why, size_t why_size)
 {
-	return open_interp(py, pid, false, why, why_size);
+	const struct process proc = process__live(pid);
+
+	return open_interp(py, &proc, false, why, why_size);
+}
+
+int py_interp__open_in(struct py_interp *py, const struct process *proc, char *why, size_t why_size)
+{
+	return open_interp(py, proc, false, why, why_size);
 }
 
 int py_interp__open_early(struct py_interp *py, pid_t pid, char *why, size_t why_size)
 {
-	return open_interp(py, pid, true, why, why_size);
+	const struct process proc = process__live(pid);
+
+	return open_interp(py, &proc, true, why, why_size);
 }
 
 void py_interp__close(struct py_interp *py)

@@ -102,7 +102,7 @@ static int try_module(struct search *s, const struct proc_map *map)
 	enum module_kind kind;
 	int err;
 
-	err = procfs__open_path(py->pid, map, py->open_path, sizeof(py->open_path));
+	err = process__open_path(&py->proc, map, py->open_path, sizeof(py->open_path));
 	if (!err)
 		err = elf_file__open(py->open_path, &py->elf);
 	if (err) {
@@ -153,9 +153,12 @@ static int search_rank(struct search *s, int rank)
 int module__find(struct py_interp *py, const struct proc_maps *maps, const struct reason *why)
 {
 	struct search s = { .py = py, .maps = maps };
+	char gap[600];
 	int err;
 
-	err = procfs__exe(py->pid, s.exe, sizeof(s.exe));
+	err = process__exe(&py->proc, s.exe, sizeof(s.exe));
+	if (err == -ENOENT)
+		return reason__set(why, -ENOEXEC, "it does not tell which files were mapped (NT_FILE)");
 	if (err)
 		return reason__set(why, err == -EACCES ? -EPERM : err, "cannot read the executable's name of process %d",
 				   py->pid);
@@ -166,6 +169,8 @@ int module__find(struct py_interp *py, const struct proc_maps *maps, const struc
 			return reason__set(why, -ENOEXEC, "process %d (%s) is PyPy; only CPython can be traced", py->pid,
 					   s.exe);
 	}
+	if (process__gap(&py->proc, gap, sizeof(gap)))
+		return reason__set(why, -ENOEXEC, "no CPython found in process %d (%s): %s", py->pid, s.exe, gap);
 	/* exec replaces the name and the mappings one after the other. */
 	if (s.wants_libpython || !s.exe_mapped)
 		return reason__set(why, -EAGAIN, "the Python in process %d is not loaded yet", py->pid);

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "elf_file.h"
+#include "process.h"
 #include "remote.h"
 #include "walk_layout.h"
 
@@ -37,7 +38,8 @@ struct py_names {
 
 struct py_interp {
 	pid_t pid;
-	struct remote mem;
+	struct process proc;
+	struct remote mem;         /* of PROC */
 	int major, minor, patch;   /* 3.11.2 -> 3, 11, 2 */
 	char version[32];          /* "3.11.2", with "rc1" and the like when so */
 	bool shared;               /* the interpreter is a libpython, not the executable */
@@ -87,6 +89,8 @@ struct py_interp {
  * WHY gets one sentence in each of these cases.
  */
 int py_interp__open(struct py_interp *py, pid_t pid, char *why, size_t why_size);
+/* The same for one that lives or is in a core: then -EIO, too. What PROC points to must outlive PY. */
+int py_interp__open_in(struct py_interp *py, const struct process *proc, char *why, size_t why_size);
 /* The same for one that has not started yet: what only a running interpreter has (interp_addr, threads, gc) may be missing. */
 int py_interp__open_early(struct py_interp *py, pid_t pid, char *why, size_t why_size);
 void py_interp__close(struct py_interp *py);
