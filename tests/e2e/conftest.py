@@ -31,7 +31,7 @@ collect_ignore = [] if os.environ.get("PYLEAK_ROOTS") else ["test_roots.py"]
 if not os.environ.get("PYLEAK_ESTIMATES"):
     collect_ignore.append("test_budget_estimates.py")
 # their programs run on 2.7, too; those of others are in Python 3, and test_corpus_truth needs tracemalloc
-WITH_27 = ("test_coverage", "test_attach_rounds", "test_spoilt", "test_census", "test_refs")
+WITH_27 = ("test_coverage", "test_attach_rounds", "test_spoilt", "test_census", "test_core", "test_refs")
 
 
 def programs(kind):

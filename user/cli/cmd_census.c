@@ -18,7 +18,7 @@
 #include "log.h"
 #include "map.h"
 #include "options.h"
-#include "procfs.h"
+#include "process.h"
 #include "python.h"
 #include "stacks.h"
 #include "table.h"
@@ -32,7 +32,9 @@ struct past {
 
 /* One process. */
 struct subject {
-	pid_t pid;
+	pid_t pid; /* 0: of a core that does not say */
+	struct core_file *core; /* NULL: of a process that lives */
+	struct process proc;
 	struct py_interp py;
 	bool open;
 	struct census *census;
@@ -48,6 +50,7 @@ struct subject {
 struct run {
 	const struct options *o;
 	struct subject *subjects;
+	size_t subject_cnt;
 	struct intern *strings;
 	struct stacks *stacks;
 	regex_t filter;
@@ -66,27 +69,57 @@ static void close_subject(struct subject *s)
 	if (s->open)
 		py_interp__close(&s->py);
 	s->open = false;
+	core_file__close(s->core);
+	s->core = NULL;
 }
 
-/* What is wrong is said here, once. */
-static int open_subject(struct run *r, struct subject *s, pid_t pid)
+static int open_core(struct subject *s, const char *path)
+{
+	char why[512] = "";
+	int err = core_file__open(path, &s->core, why, sizeof(why));
+
+	if (err) {
+		log_error("core %s: %s", path, *why ? why : strerror(-err));
+		return err == -ENOEXEC ? EXIT_UNSUPPORTED : err == -ENOMEM ? EXIT_INTERNAL : EXIT_TARGET;
+	}
+	s->proc = process__of_core(s->core);
+	return EXIT_FINE;
+}
+
+/* Of a core what is missing in it may be the reason. */
+static int refuse(const struct run *r, const struct subject *s, int err, const char *why)
+{
+	char gap[600] = "";
+
+	if (s->core) {
+		why = *why ? why : strerror(-err);
+		if (process__gap(&s->proc, gap, sizeof(gap)) && !strstr(why, gap))
+			log_error("core %s: %s (%s)", r->o->core, gap, why);
+		else
+			log_error("core %s: %s", r->o->core, why);
+		return err == -ENOMEM || err == -EIO ? EXIT_INTERNAL : EXIT_UNSUPPORTED;
+	}
+	if (*why)
+		log_error("%s", why);
+	else
+		log_error("there is no process %d, or it has ended", s->pid);
+	return err == -ESRCH || err == -EPERM || err == -EACCES ? EXIT_TARGET : EXIT_UNSUPPORTED;
+}
+
+/* The process of s->proc. What is wrong is said here, once. */
+static int open_subject(struct run *r, struct subject *s)
 {
 	const struct growth_opts gopts = { .group = GROUP_TYPE, .strings = r->strings, .stacks = r->stacks };
 	struct proc_status status;
 	char why[512] = "";
-	int err = procfs__status(pid, &status);
+	int err = process__status(&s->proc, &status);
 
-	s->pid = pid;
+	s->pid = s->proc.pid;
 	map__init(&s->past, sizeof(uint32_t), sizeof(struct past));
 	if (!err)
-		err = py_interp__open(&s->py, pid, why, sizeof(why));
-	if (err) {
-		if (*why)
-			log_error("%s", why);
-		else
-			log_error("there is no process %d, or it has ended", pid);
-		return err == -ESRCH || err == -EPERM || err == -EACCES ? EXIT_TARGET : EXIT_UNSUPPORTED;
-	}
+		err = py_interp__open_in(&s->py, &s->proc, why, sizeof(why));
+	if (err)
+		return refuse(r, s, err, why);
 	s->open = true;
 	s->start_ticks = status.start_ticks;
 	memcpy(s->comm, status.comm, sizeof(s->comm));
@@ -104,7 +137,7 @@ static int check_subject(struct subject *s)
 {
 	struct proc_status status;
 	uint64_t head;
-	int err = procfs__status(s->pid, &status);
+	int err = process__status(&s->proc, &status);
 
 	if (err || status.state == 'Z' || status.start_ticks != s->start_ticks)
 		return -ESRCH;
@@ -282,7 +315,8 @@ static int show(struct run *r, struct subject *s, double interval_s, double read
 		.elapsed_s = (s->last_ns - s->first_ns) / 1e9,
 		.interval_s = interval_s,
 		.pid = s->pid,
-		.comm = s->comm,
+		.core = r->o->core,
+		.comm = *s->comm ? s->comm : NULL,
 		.python = s->py.version,
 		.grade = stats.torn ? CENSUS_TORN : stats.ran ? CENSUS_NEAR : CENSUS_EXACT,
 		.ran = stats.ran,
@@ -325,6 +359,8 @@ static int read_subject(struct run *r, struct subject *s)
 		err = census__read(s->census);
 	if (!err || err == -ESRCH || err == -EAGAIN)
 		err = err ? -ESRCH : check_subject(s); /* what was read of one that ended is not the whole */
+	if (err && s->core)
+		return refuse(r, s, err, err == -ESRCH ? "the heap of its Python cannot be read" : "");
 	if (err == -ESRCH) {
 		s->ended = true;
 		if (s->readings)
@@ -370,7 +406,7 @@ static int read_all(struct run *r)
 
 	while (going && !code) {
 		going = false;
-		for (size_t i = 0; i < r->o->pids_cnt && !code; i++) {
+		for (size_t i = 0; i < r->subject_cnt && !code; i++) {
 			if (!r->subjects[i].ended)
 				code = read_subject(r, &r->subjects[i]);
 			going |= !r->subjects[i].ended;
@@ -399,22 +435,31 @@ int cmd_census(const struct options *o)
 	struct run r = { .o = o };
 	int code = EXIT_INTERNAL;
 
-	if (procfs__check_namespace()) {
+	if (!o->core && procfs__check_namespace()) {
 		log_error("/proc shows another pid namespace than ours: mount our own (mount -t proc proc /proc), or run in the host's");
 		return EXIT_UNSUPPORTED;
 	}
-	r.subjects = calloc(o->pids_cnt, sizeof(*r.subjects));
+	r.subject_cnt = o->core ? 1 : o->pids_cnt;
+	r.subjects = calloc(r.subject_cnt, sizeof(*r.subjects));
 	r.strings = intern__new();
 	r.stacks = r.strings ? stacks__new(r.strings) : NULL;
 	r.has_filter = o->filter && !regcomp(&r.filter, o->filter, REG_EXTENDED | REG_NOSUB);
 	block_signals(&r);
 	if (r.subjects && r.stacks)
 		code = EXIT_FINE;
-	for (size_t i = 0; i < o->pids_cnt && !code; i++)
-		code = open_subject(&r, &r.subjects[i], o->pids[i]);
+	for (size_t i = 0; i < r.subject_cnt && !code; i++) {
+		struct subject *s = &r.subjects[i];
+
+		if (o->core)
+			code = open_core(s, o->core);
+		else
+			s->proc = process__live(o->pids[i]);
+		if (!code)
+			code = open_subject(&r, s);
+	}
 	if (!code)
 		code = read_all(&r);
-	for (size_t i = 0; i < o->pids_cnt && r.subjects; i++)
+	for (size_t i = 0; i < r.subject_cnt && r.subjects; i++)
 		close_subject(&r.subjects[i]);
 	if (r.has_filter)
 		regfree(&r.filter);

@@ -41,6 +41,7 @@ enum key {
 	KEY_SHOW_VALUES,
 	KEY_DOT,
 	KEY_SVG,
+	KEY_CORE,
 };
 
 /* Rows shown where nobody says how many. */
@@ -63,6 +64,7 @@ static const struct argp_option option_table[] = {
 	{ "addr", KEY_ADDR, "HEX", 0, "refs: the object at this address", 4 },
 	{ "leaked", KEY_LEAKED, NULL, 0, "refs: objects that come and stay while it looks for --duration (default 10 s), of the three types that grow most", 4 },
 	{ "show-values", KEY_SHOW_VALUES, NULL, 0, "refs: show keys of dicts, too, that are text or numbers and no names of the program's", 4 },
+	{ "core", KEY_CORE, "FILE", 0, "census, refs: read this core file of a process (the kernel's, or gcore's) instead", 1 },
 	{ "mode", KEY_MODE, "budget|exact", 0, "budget: what tracing costs the target is bounded (default for -p and -a); exact: every allocation, many times slower (default for run)", 3 },
 	{ "budget", KEY_BUDGET, "PCT", 0, "The most CPU time of each target that tracing may cost it, on average (default 1)", 3 },
 	{ "max-pause", KEY_MAX_PAUSE, "TIME", 0, "The longest stretch in which a target may be slowed (default 10ms)", 3 },
@@ -88,12 +90,14 @@ static const char doc[] =
 	"  pyleak-bpf run -- CMD...     start CMD traced from the interpreter's first allocation\n"
 	"  pyleak-bpf census -p PID     heap by type, read from outside: no probe, no pause\n"
 	"  pyleak-bpf refs -p PID --type T   who keeps objects of type T alive: read from outside, too\n"
+	"  ... --core FILE              census, refs: the same of a process that left a core file\n"
 	"  pyleak-bpf doctor [-p PID]   what works on this host, kernel and interpreter, and why not\n"
 	"\n"
 	"Sizes take KiB, MiB, GiB; times s, m, h. Exit status: 0 fine, 2 usage, 3 not supported here, 4 target gone or not "
 	"ours to trace, 5 result incomplete, 6 internal error; run passes CMD's own status on.";
 
-static const char args_doc[] = "[trace] -p PID[,PID...]\n[trace] -a\nrun [OPTION...] -- CMD...\ncensus -p PID[,PID...]\nrefs -p PID --type TYPE|--addr HEX|--leaked\ndoctor [-p PID]";
+static const char args_doc[] = "[trace] -p PID[,PID...]\n[trace] -a\nrun [OPTION...] -- CMD...\ncensus -p PID[,PID...]\ncensus --core FILE\n"
+	"refs -p PID|--core FILE --type TYPE|--addr HEX|--leaked\ndoctor [-p PID]";
 
 static void parse_pids(struct argp_state *state, struct options *o, const char *arg)
 {
@@ -205,14 +209,18 @@ static void choose_top(struct options *o)
 static void check_census(struct argp_state *state, const struct options *o)
 {
 	if (o->command != CMD_CENSUS) {
-		if (o->every_s || o->floor || o->filter)
-			argp_error(state, "--every, --floor and --filter are for census");
+		if (o->every_s || o->floor || o->filter || o->core)
+			argp_error(state, "--every, --floor, --filter and --core are for census");
 		return;
 	}
+	if (o->core && o->pids_cnt)
+		argp_error(state, "--core is instead of -p");
+	if (o->core && o->every_s)
+		argp_error(state, "nothing changes in a core: --every does not go with it");
 	if (o->all || o->children)
 		argp_error(state, "census reads the processes that are named: -p PID");
-	if (!o->pids_cnt)
-		argp_error(state, "which process? census -p PID");
+	if (!o->pids_cnt && !o->core)
+		argp_error(state, "which process? census -p PID, or census --core FILE");
 	if (o->duration_s && !o->every_s)
 		argp_error(state, "--duration needs --every: one reading ends by itself");
 }
@@ -354,6 +362,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_SVG:
 		o->svg = true;
+		break;
+	case KEY_CORE:
+		o->core = arg;
 		break;
 	case KEY_JSON:
 		o->json = true;

@@ -45,6 +45,7 @@ struct options {
 	uint64_t addr;       /* refs: of one object */
 	bool leaked, show_values, dot, svg; /* refs */
 	const char *filter;  /* census: a valid extended regular expression, NULL: all types */
+	const char *core;    /* census: a core file instead of processes; NULL: processes */
 };
 
 /* 0, or exits with EXIT_USAGE after saying why (or with EXIT_FINE after --help, --version). */

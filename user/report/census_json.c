@@ -97,6 +97,8 @@ void census_view__json(const struct census_view *v, struct text *out)
 	key__double(&w, "elapsed_s", v->elapsed_s);
 	key__double_if(&w, "interval_s", v->interval_s > 0, v->interval_s);
 	key__int(&w, "pid", v->pid);
+	if (v->core)
+		key__string(&w, "core", v->core);
 	key__string(&w, "comm", v->comm);
 	key__string(&w, "python", v->python);
 	json__consistency(&w, v);

@@ -25,7 +25,7 @@ static void print_head(struct lines *l, const struct census_view *v)
 
 	if (gmtime_r(&seconds, &tm))
 		strftime(date, sizeof(date), "%H:%M:%SZ", &tm);
-	text__addf(&l->line, "%s  pid %d ", date, (int)v->pid);
+	text__addf(&l->line, "%s  %spid %d ", date, v->core ? "core of " : "", (int)v->pid);
 	if (v->comm)
 		lines__foreign(l, v->comm, strlen(v->comm));
 	text__addf(&l->line, "  Python %s  %" PRIu64 " objects, %s", v->python ? v->python : "?", v->objects, units__format_bytes(bytes, v->bytes));
@@ -35,7 +35,7 @@ static void print_head(struct lines *l, const struct census_view *v)
 	text__addf(&l->line, "  read %s in %.0f ms: ", units__format_bytes(read, v->read_bytes), v->reading_s * 1e3);
 	switch (v->grade) {
 	case CENSUS_EXACT:
-		text__addf(&l->line, "exact, the process did not run meanwhile");
+		text__addf(&l->line, v->core ? "exact, a core is a still picture" : "exact, the process did not run meanwhile");
 		break;
 	case CENSUS_NEAR:
 		text__addf(&l->line, "near, %s", v->ran_known ? "the process ran meanwhile" : "the process may have run meanwhile");

@@ -48,7 +48,8 @@ struct census_arenas_view {
 struct census_view {
 	uint64_t time_unix_ns;
 	double elapsed_s, interval_s; /* since the first reading, the one before; interval 0: this is the first */
-	pid_t pid;
+	pid_t pid; /* 0: unknown */
+	const char *core; /* the file it was read from; NULL: the process lives */
 	const char *comm, *python; /* NULL: unknown */
 	enum census_grade grade;
 	bool ran, ran_known;

@@ -102,6 +102,10 @@ static void census(void **state)
 	assert_int_equal(o.floor, 100);
 	assert_string_equal(o.filter, "^app[.]");
 	options__free(&o);
+	parse("census --core a/core --floor 2", &o);
+	assert_string_equal(o.core, "a/core");
+	assert_int_equal(o.pids_cnt, 0);
+	options__free(&o);
 	parse("census --json -n 5 -p 1", &o);
 	assert_int_equal(o.top, 5);
 	options__free(&o);

@@ -268,8 +268,8 @@ static void census_conforms_to_its_schema(void **state)
 		{.type = "evil\033[2J\n\xff\"", .objects = 1},
 	};
 	struct census_view v = {
-		.time_unix_ns = 1763661000123000000, .elapsed_s = 10, .interval_s = 5, .pid = 4242, .comm = "python3", .python = "3.11.2",
-		.grade = CENSUS_NEAR, .ran = true, .ran_known = true, .coverage_note = "a part was swapped out", .rows = rows, .rows_cnt = 3,
+		.time_unix_ns = 1763661000123000000, .elapsed_s = 10, .interval_s = 5, .pid = 4242, .core = "core\x1b.4242", .comm = "python3",
+		.python = "3.11.2", .grade = CENSUS_NEAR, .ran = true, .ran_known = true, .coverage_note = "a part was swapped out", .rows = rows, .rows_cnt = 3,
 		.memory = {.known = true, .libc_known = true, .rss_bytes = 9000000, .libc_used_bytes = 5},
 		.arenas = {.known = true, .bytes_each = 1 << 20, .cnt = 39, .sparse_cnt = 38, .kept_by = {{"app.Session", 399}, {NULL, 3}}},
 	};
@@ -283,6 +283,7 @@ static void census_conforms_to_its_schema(void **state)
 	n = read_line(&t);
 	conforms(s, n);
 	assert_string_equal(node__get(n, "schema")->string, "pyleak-bpf/census/1");
+	assert_string_equal(node__get(n, "core")->string, "core\x1b.4242");
 	assert_string_equal(node__get(n, "time")->string, "2025-11-20T17:50:00.123Z");
 	assert_string_equal(node__get(n, "coverage")->string, "partial");
 	assert_string_equal(node__get(node__get(n, "consistency"), "grade")->string, "near");
@@ -310,6 +311,7 @@ static void census_conforms_to_its_schema(void **state)
 	assert_int_equal(node__get(n, "arenas")->kind, 'n');
 	assert_string_equal(node__get(n, "coverage")->string, "full");
 	assert_null(node__get(n, "coverage_note"));
+	assert_null(node__get(n, "core"));
 	node__free(n);
 	node__free(s);
 	text__free(&t);
