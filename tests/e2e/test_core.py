@@ -15,7 +15,7 @@ import pytest
 
 import schema
 from conftest import unusable
-from process import PATIENCE
+from process import HERE, PATIENCE
 from test_census import PROGRAM, asleep, by_type, check_made, quiet
 
 SAME = ("objects", "tracked", "bytes", "owned_bytes", "largest_bytes", "uncollectable")
@@ -136,6 +136,14 @@ def test_other_allocators(debian, tool, start, folder, allocator):
     target.command("make")
     live = quiet(tool, target)
     check(live, census(tool, gcore(target.pid, folder)), zeros=False)
+
+
+def test_arenas_of_threads(debian, tool, start, folder):
+    target = start(debian, os.path.join(HERE, "programs", "arenas.py"))
+    live = quiet(tool, target)
+    assert by_type(live)["__main__.Held"] == 5000
+    check(live, census(tool, gcore(target.pid, folder)))
+    check(live, census(tool, kernel_core(target, folder)))
 
 
 def test_threads(debian, tool, start, folder):

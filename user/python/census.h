@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What is in the heap of a running interpreter, by type: every live object, read from outside while the process runs on. The target pays nothing but
- * for the locks of its mappings, held while some pages are copied.
+ * for the locks of its mappings, held while some pages are copied. Or of one that is in a core file (process.h): then -EIO is an error, too.
  *
  * Up to 512 bytes objects are in pymalloc's pools (heap.h). Larger ones, and all with PYTHONMALLOC=malloc, are in the C library's heap, which is walked
  * where it is glibc's (libc_heap.h). Where it is not, what the collector tracks is found through its lists: an object of a pool, whose link leads out
