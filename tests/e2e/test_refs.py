@@ -41,11 +41,11 @@ def test_each_way(interpreter, tool, start):
     for name, (root, expected_way) in expected.items():
         first = chains(tool, target, "--type", name)[0]
         assert first["type"] == name
-        found = way(first)[:len(expected_way)] if root == "garbage" else way(first)  # any of a circle may be the first
-        if (first["root"]["kind"], found) != (root, expected_way):
+        found = way(first)  # any of a circle may be the first
+        if (first["root"]["kind"], found[:len(expected_way)] if expected_way.startswith("(") else found) != (root, expected_way):
             wrong[name] = (first["root"], way(first), expected_way)
         if root == "frame":
-            assert first["root"]["name"].split(".")[-1] == "running" and first["root"]["line"] > 0, first["root"]
+            assert first["root"]["name"].split(".")[-1] in ("running", "looping") and first["root"]["line"] > 0, first["root"]
     assert not wrong, wrong
     target.command("ping")
     assert not target.err.seen
@@ -57,7 +57,7 @@ def test_references_are_counted(interpreter, tool, start):
         chain, = chains(tool, target, "--addr", address)
         assert chain["objects"] == chain["of"] == 1
         assert (chain["reference_count"], chain["references_found"], chain["unexplained_refs"]) == (number, number, 0), (address, way(chain))
-    leaked, = chains(tool, target, "--type", "Leaked")
+    leaked = chains(tool, target, "--type", "Leaked")[0]
     assert (leaked["reference_count"], leaked["references_found"], leaked["unexplained_refs"]) == (1, 0, 1)
 
 

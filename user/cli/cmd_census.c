@@ -6,20 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "census.h"
 #include "census_view.h"
 #include "clock.h"
 #include "commands.h"
 #include "growth.h"
+#include "heap_target.h"
 #include "intern.h"
 #include "log.h"
 #include "map.h"
 #include "options.h"
-#include "process.h"
-#include "python.h"
+#include "output.h"
 #include "stacks.h"
 #include "table.h"
 #include "text.h"
@@ -32,16 +30,10 @@ struct past {
 
 /* One process. */
 struct subject {
-	pid_t pid; /* 0: of a core that does not say */
-	struct core_file *core; /* NULL: of a process that lives */
-	struct process proc;
-	struct py_interp py;
-	bool open;
+	struct heap_target target;
 	struct census *census;
 	struct growth *growth;
 	struct map past; /* id of the type's name -> struct past */
-	uint64_t start_ticks;
-	char comm[64];
 	uint64_t first_ns, last_ns;
 	uint32_t readings;
 	bool ended;
@@ -66,85 +58,23 @@ static void close_subject(struct subject *s)
 	growth__free(s->growth);
 	s->growth = NULL;
 	map__free(&s->past);
-	if (s->open)
-		py_interp__close(&s->py);
-	s->open = false;
-	core_file__close(s->core);
-	s->core = NULL;
+	heap_target__close(&s->target);
 }
 
-static int open_core(struct subject *s, const char *path)
-{
-	char why[512] = "";
-	int err = core_file__open(path, &s->core, why, sizeof(why));
-
-	if (err) {
-		log_error("core %s: %s", path, *why ? why : strerror(-err));
-		return err == -ENOEXEC ? EXIT_UNSUPPORTED : err == -ENOMEM ? EXIT_INTERNAL : EXIT_TARGET;
-	}
-	s->proc = process__of_core(s->core);
-	return EXIT_FINE;
-}
-
-/* Of a core what is missing in it may be the reason. */
-static int refuse(const struct run *r, const struct subject *s, int err, const char *why)
-{
-	char gap[600] = "";
-
-	if (s->core) {
-		why = *why ? why : strerror(-err);
-		if (process__gap(&s->proc, gap, sizeof(gap)) && !strstr(why, gap))
-			log_error("core %s: %s (%s)", r->o->core, gap, why);
-		else
-			log_error("core %s: %s", r->o->core, why);
-		return err == -ENOMEM || err == -EIO ? EXIT_INTERNAL : EXIT_UNSUPPORTED;
-	}
-	if (*why)
-		log_error("%s", why);
-	else
-		log_error("there is no process %d, or it has ended", s->pid);
-	return err == -ESRCH || err == -EPERM || err == -EACCES ? EXIT_TARGET : EXIT_UNSUPPORTED;
-}
-
-/* The process of s->proc. What is wrong is said here, once. */
-static int open_subject(struct run *r, struct subject *s)
+static int open_subject(struct run *r, struct subject *s, pid_t pid)
 {
 	const struct growth_opts gopts = { .group = GROUP_TYPE, .strings = r->strings, .stacks = r->stacks };
-	struct proc_status status;
-	char why[512] = "";
-	int err = process__status(&s->proc, &status);
+	int code = heap_target__open(&s->target, pid, r->o->core);
 
-	s->pid = s->proc.pid;
 	map__init(&s->past, sizeof(uint32_t), sizeof(struct past));
-	if (!err)
-		err = py_interp__open_in(&s->py, &s->proc, why, sizeof(why));
-	if (err)
-		return refuse(r, s, err, why);
-	s->open = true;
-	s->start_ticks = status.start_ticks;
-	memcpy(s->comm, status.comm, sizeof(s->comm));
-	s->census = census__new(&s->py);
+	if (code)
+		return code;
+	s->census = census__new(&s->target.py);
 	s->growth = growth__new(&gopts);
-	if (!s->census || !s->growth) {
-		log_error("out of memory");
-		return EXIT_INTERNAL;
-	}
-	return EXIT_FINE;
-}
-
-/* Is it the same process, with the same interpreter? */
-static int check_subject(struct subject *s)
-{
-	struct proc_status status;
-	uint64_t head;
-	int err = process__status(&s->proc, &status);
-
-	if (err || status.state == 'Z' || status.start_ticks != s->start_ticks)
-		return -ESRCH;
-	if (remote__read_u64(&s->py.mem, s->py.interp_head_addr, &head) || !head)
-		return -ESRCH; /* another program runs in it, or Python has ended */
-	py_interp__check_names(&s->py);
-	return 0;
+	if (s->census && s->growth)
+		return EXIT_FINE;
+	log_error("out of memory");
+	return EXIT_INTERNAL;
 }
 
 static void compare(struct run *r, struct subject *s, const struct census_row *row, struct census_type_row *out, uint32_t *id)
@@ -206,10 +136,10 @@ static int judge(struct run *r, struct subject *s, struct census_type_row *rows,
 
 	growth__begin(s->growth, s->last_ns);
 	if (!err)
-		err = growth__process(s->growth, s->pid, rss_bytes, 0);
+		err = growth__process(s->growth, s->target.proc.pid, rss_bytes, 0);
 	for (size_t i = 0; i < cnt && !err; i++)
 		if (ids[i])
-			err = growth__add(s->growth, &(struct sample){ .proc = s->pid, .type = ids[i], .bytes = rows[i].owned_bytes, .objects = rows[i].objects });
+			err = growth__add(s->growth, &(struct sample){ .proc = s->target.proc.pid, .type = ids[i], .bytes = rows[i].owned_bytes, .objects = rows[i].objects });
 	growth__end(s->growth, true);
 	map__init(&by_type, sizeof(uint32_t), sizeof(uint32_t));
 	found_cnt = err ? 0 : growth__top(s->growth, intern__cnt(r->strings), found);
@@ -267,24 +197,14 @@ static void choose(const struct run *r, struct census_type_row *rows, size_t cnt
 
 static int print(const struct run *r, const struct census_view *v)
 {
-	struct table_opts topts = { .verbose = r->o->verbose > 0 };
-	struct winsize ws;
+	struct table_opts topts = output__table_opts(r->o->verbose > 0);
 	struct text text = {};
-	int err;
 
-	if (r->o->json) {
+	if (r->o->json)
 		census_view__json(v, &text);
-	} else {
-		if (isatty(STDOUT_FILENO))
-			topts.width = !ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) && ws.ws_col ? ws.ws_col : 80;
-		topts.color = topts.width && !getenv("NO_COLOR");
+	else
 		census_view__table(v, &topts, &text);
-	}
-	err = text.failed || fwrite(text.s, 1, text.len, stdout) != text.len || fflush(stdout);
-	text__free(&text);
-	if (err)
-		log_error("the reading could not be written");
-	return err ? EXIT_INCOMPLETE : EXIT_FINE;
+	return output__write(&text, "the reading");
 }
 
 static void describe_arenas(const struct census_stats *stats, struct census_arenas_view *out)
@@ -314,10 +234,10 @@ static int show(struct run *r, struct subject *s, double interval_s, double read
 		.time_unix_ns = clock__ns(CLOCK_REALTIME),
 		.elapsed_s = (s->last_ns - s->first_ns) / 1e9,
 		.interval_s = interval_s,
-		.pid = s->pid,
+		.pid = s->target.proc.pid,
 		.core = r->o->core,
-		.comm = *s->comm ? s->comm : NULL,
-		.python = s->py.version,
+		.comm = *s->target.status.comm ? s->target.status.comm : NULL,
+		.python = s->target.py.version,
 		.grade = stats.torn ? CENSUS_TORN : stats.ran ? CENSUS_NEAR : CENSUS_EXACT,
 		.ran = stats.ran,
 		.ran_known = stats.ran_known,
@@ -353,28 +273,23 @@ out:
 static int read_subject(struct run *r, struct subject *s)
 {
 	uint64_t start_ns = clock__now_ns(), before_ns = s->last_ns;
-	int err = check_subject(s), code;
+	int err = heap_target__check(&s->target), code;
 
 	if (!err)
 		err = census__read(s->census);
 	if (!err || err == -ESRCH || err == -EAGAIN)
-		err = err ? -ESRCH : check_subject(s); /* what was read of one that ended is not the whole */
-	if (err && s->core)
-		return refuse(r, s, err, err == -ESRCH ? "the heap of its Python cannot be read" : "");
-	if (err == -ESRCH) {
+		err = err ? -ESRCH : heap_target__check(&s->target); /* what was read of one that ended is not the whole */
+	if (err == -ESRCH && s->readings && !s->target.core) {
 		s->ended = true;
-		if (s->readings)
-			log_info("process %d has ended, or runs another program", s->pid);
-		else
-			log_error("process %d has ended, or runs another program", s->pid);
-		return s->readings ? EXIT_FINE : EXIT_TARGET;
+		log_info("process %d has ended, or runs another program", s->target.proc.pid);
+		return EXIT_FINE;
 	}
 	if (err) {
-		log_error("cannot read the heap of process %d: %s", s->pid, strerror(-err));
-		return err == -EPERM || err == -EACCES ? EXIT_TARGET : EXIT_INTERNAL;
+		s->ended = true;
+		return heap_target__fail(&s->target, err);
 	}
-	if (s->py.names.types == NAMES_FALSE && !s->readings)
-		log_warn("process %d: types have no names, as this build is laid out in an unknown way: %s", s->pid, s->py.names.doubt);
+	if (s->target.py.names.types == NAMES_FALSE && !s->readings)
+		log_warn("process %d: types have no names, as this build is laid out in an unknown way: %s", s->target.proc.pid, s->target.py.names.doubt);
 	s->last_ns = start_ns;
 	if (!s->readings)
 		s->first_ns = start_ns;
@@ -435,10 +350,8 @@ int cmd_census(const struct options *o)
 	struct run r = { .o = o };
 	int code = EXIT_INTERNAL;
 
-	if (!o->core && procfs__check_namespace()) {
-		log_error("/proc shows another pid namespace than ours: mount our own (mount -t proc proc /proc), or run in the host's");
+	if (!o->core && heap_target__check_namespace())
 		return EXIT_UNSUPPORTED;
-	}
 	r.subject_cnt = o->core ? 1 : o->pids_cnt;
 	r.subjects = calloc(r.subject_cnt, sizeof(*r.subjects));
 	r.strings = intern__new();
@@ -447,16 +360,8 @@ int cmd_census(const struct options *o)
 	block_signals(&r);
 	if (r.subjects && r.stacks)
 		code = EXIT_FINE;
-	for (size_t i = 0; i < r.subject_cnt && !code; i++) {
-		struct subject *s = &r.subjects[i];
-
-		if (o->core)
-			code = open_core(s, o->core);
-		else
-			s->proc = process__live(o->pids[i]);
-		if (!code)
-			code = open_subject(&r, s);
-	}
+	for (size_t i = 0; i < r.subject_cnt && !code; i++)
+		code = open_subject(&r, &r.subjects[i], o->core ? 0 : o->pids[i]);
 	if (!code)
 		code = read_all(&r);
 	for (size_t i = 0; i < r.subject_cnt && r.subjects; i++)

@@ -10,13 +10,12 @@
 #include "clock.h"
 #include "commands.h"
 #include "graph.h"
+#include "heap_target.h"
 #include "leaked.h"
 #include "log.h"
 #include "object.h"
 #include "options.h"
 #include "output.h"
-#include "procfs.h"
-#include "python.h"
 #include "refs.h"
 #include "refs_view.h"
 #include "table.h"
@@ -35,9 +34,8 @@ enum {
 
 struct inquiry {
 	const struct options *o;
-	struct py_interp py;
+	struct heap_target target;
 	struct graph *graph;
-	struct proc_status status;
 	double reading_s;
 };
 
@@ -90,9 +88,9 @@ static int show(const struct inquiry *q, struct refs *refs)
 	graph__stats(q->graph, &stats);
 	struct refs_view view = {
 		.time_unix_ns = clock__ns(CLOCK_REALTIME),
-		.pid = q->py.pid,
-		.comm = q->status.comm,
-		.python = q->py.version,
+		.pid = q->target.py.pid,
+		.comm = q->target.status.comm,
+		.python = q->target.py.version,
 		.type = refs__type(refs),
 		.objects = refs__objects(refs),
 		.grade = stats.torn ? CENSUS_TORN : stats.ran ? CENSUS_NEAR : CENSUS_EXACT,
@@ -125,7 +123,7 @@ static int tell_no_objects(const struct options *o, int err, const char *names)
 	if (err == -E2BIG)
 		log_error("more than one type is called %s; which one?\n%s", o->type, names);
 	else if (err == -ENOENT && o->type)
-		log_error("there is no live object of a type %s: census -p %d lists the types", o->type, (int)o->pids[0]);
+		log_error("there is no live object of a type %s: census lists the types", o->type);
 	else if (err == -ENOENT)
 		log_error("there is no live object at 0x%llx", (unsigned long long)o->addr);
 	else
@@ -152,12 +150,8 @@ static int read_graph(struct inquiry *q)
 
 	q->reading_s = (clock__now_ns() - start_ns) / 1e9;
 	if (!err)
-		return EXIT_FINE;
-	if (err == -ESRCH || err == -EAGAIN)
-		log_error("process %d has ended, or runs another program", q->py.pid);
-	else
-		log_error("cannot read the heap of process %d: %s", q->py.pid, strerror(-err));
-	return err == -ENOMEM ? EXIT_INTERNAL : EXIT_TARGET;
+		err = heap_target__check(&q->target); /* what was read of one that ended is not the whole */
+	return err ? heap_target__fail(&q->target, err) : EXIT_FINE;
 }
 
 /* ---- --leaked ---- */
@@ -169,7 +163,7 @@ static int answer_type(const struct inquiry *q, const struct leaked *l, const st
 	uint64_t *blocks;
 	int code;
 
-	if (py_type__name(&q->py, type->type, name, sizeof(name), NULL) || leaked__blocks(l, type->type, &blocks, &query.blocks_cnt))
+	if (py_type__name(&q->target.py, type->type, name, sizeof(name), NULL) || leaked__blocks(l, type->type, &blocks, &query.blocks_cnt))
 		return EXIT_FINE;
 	query.type = name;
 	query.blocks = blocks;
@@ -190,15 +184,15 @@ static int look(const struct inquiry *q, struct leaked *l)
 		err = leaked__look(l);
 	}
 	if (err == -ENODATA)
-		log_error("process %d does not use pymalloc: --leaked has no way to tell its new objects from old ones; ask for a --type", q->py.pid);
+		log_error("process %d does not use pymalloc: --leaked has no way to tell its new objects from old ones; ask for a --type", q->target.py.pid);
 	else if (err)
-		log_error("cannot read the heap of process %d: %s", q->py.pid, strerror(-err));
-	return err == -ENODATA ? EXIT_UNSUPPORTED : err ? EXIT_TARGET : EXIT_FINE;
+		return heap_target__fail(&q->target, err);
+	return err ? EXIT_UNSUPPORTED : EXIT_FINE;
 }
 
 static int answer_leaked(struct inquiry *q)
 {
-	struct leaked *l = leaked__new(&q->py);
+	struct leaked *l = leaked__new(&q->target.py);
 	struct leaked_type types[TYPES_SHOWN];
 	size_t cnt = 0;
 	int code = l ? look(q, l) : EXIT_INTERNAL;
@@ -215,40 +209,23 @@ static int answer_leaked(struct inquiry *q)
 	return code;
 }
 
-static int open_target(struct inquiry *q)
-{
-	pid_t pid = q->o->pids[0];
-	char why[512] = "";
-	int err = procfs__status(pid, &q->status);
-
-	if (!err)
-		err = py_interp__open(&q->py, pid, why, sizeof(why));
-	if (!err)
-		return EXIT_FINE;
-	if (*why)
-		log_error("%s", why);
-	else
-		log_error("there is no process %d, or it has ended", pid);
-	return err == -ESRCH || err == -EPERM || err == -EACCES ? EXIT_TARGET : EXIT_UNSUPPORTED;
-}
-
 int cmd_refs(const struct options *o)
 {
 	struct inquiry q = { .o = o };
 	const struct refs_query query = { .type = o->type, .addr = o->addr, .show_values = o->show_values };
 	int code;
 
-	if (procfs__check_namespace()) {
-		log_error("/proc shows another pid namespace than ours: mount our own (mount -t proc proc /proc), or run in the host's");
+	if (!o->core && heap_target__check_namespace())
 		return EXIT_UNSUPPORTED;
-	}
 	signal(SIGPIPE, SIG_IGN);
-	code = open_target(&q);
-	if (code)
+	code = heap_target__open(&q.target, o->core ? 0 : o->pids[0], o->core);
+	if (code) {
+		heap_target__close(&q.target);
 		return code;
-	q.graph = graph__new(&q.py);
-	if (q.py.names.types == NAMES_FALSE) {
-		log_error("process %d: types have no names, as this build is laid out in an unknown way: %s", q.py.pid, q.py.names.doubt);
+	}
+	q.graph = graph__new(&q.target.py);
+	if (q.target.py.names.types == NAMES_FALSE) {
+		log_error("process %d: types have no names, as this build is laid out in an unknown way: %s", q.target.py.pid, q.target.py.names.doubt);
 		code = EXIT_UNSUPPORTED;
 	} else if (!q.graph) {
 		code = EXIT_INTERNAL;
@@ -260,6 +237,6 @@ int cmd_refs(const struct options *o)
 			code = answer(&q, &query);
 	}
 	graph__free(q.graph);
-	py_interp__close(&q.py);
+	heap_target__close(&q.target);
 	return code;
 }

@@ -209,8 +209,10 @@ static void choose_top(struct options *o)
 static void check_census(struct argp_state *state, const struct options *o)
 {
 	if (o->command != CMD_CENSUS) {
-		if (o->every_s || o->floor || o->filter || o->core)
-			argp_error(state, "--every, --floor, --filter and --core are for census");
+		if (o->every_s || o->floor || o->filter)
+			argp_error(state, "--every, --floor and --filter are for census");
+		if (o->core && o->command != CMD_REFS)
+			argp_error(state, "--core is for census and refs");
 		return;
 	}
 	if (o->core && o->pids_cnt)
@@ -234,8 +236,10 @@ static void check_refs(struct argp_state *state, const struct options *o)
 			argp_error(state, "--type, --addr, --leaked, --show-values, --dot and --svg are for refs");
 		return;
 	}
-	if (o->all || o->children || o->pids_cnt != 1)
-		argp_error(state, "refs reads one process: -p PID");
+	if (o->all || o->children || o->pids_cnt + !!o->core != 1)
+		argp_error(state, "refs reads one process: -p PID or --core FILE");
+	if (o->core && o->leaked)
+		argp_error(state, "nothing changes in a core: --leaked does not go with it");
 	if (questions != 1)
 		argp_error(state, "who refers to what? --type TYPE, --addr HEX or --leaked");
 	if (o->duration_s && !o->leaked)

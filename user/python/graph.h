@@ -32,7 +32,7 @@ enum graph_place {
 	PLACE_VALUE, /* of a dict: entry */
 	PLACE_ATTR,  /* of an instance that keeps its values in itself or beside: position in the keys of its type */
 	PLACE_DICT,  /* the dict in front of an instance (3.11+) */
-	PLACE_LOCAL, /* of a frame that is a root: position among its locals, cells and free variables */
+	PLACE_LOCAL, /* of a frame that is a root: position among its locals, cells and free variables; behind those is its evaluation stack */
 };
 #define GRAPH_VIA(place, index) ((uint32_t)(place) << 28 | ((index) & 0xfffffff))
 #define GRAPH_PLACE(via) ((enum graph_place)((via) >> 28))

@@ -20,6 +20,7 @@ enum {
 	LOCALS_MAX = 4096,
 	VARIABLES_MAX_BYTES = 64 << 20, /* of one mapping */
 	ELF_HEADERS_MAX = 64,
+	FREE_TABLES_MAX = 80, /* PyDict_MAXFREELIST */
 };
 
 static bool is_same(const struct graph_root *a, const struct graph_root *b)
@@ -117,8 +118,7 @@ static uint64_t tuple_len(const struct graph *g, uint64_t tuple)
 	return cnt < LOCALS_MAX ? cnt : 0;
 }
 
-/* PyCodeObject.co_stacksize is not known here: what follows the locals is told by the frame that called, if at all. */
-static uint64_t locals_cnt(const struct graph *g, uint64_t code)
+uint64_t graph__locals_cnt(const struct graph *g, uint64_t code)
 {
 	const struct py_layout *l = g->py->layout;
 
@@ -155,22 +155,41 @@ static uint32_t add_frame(struct graph *g, uint64_t frame, uint64_t code_addr)
 	return number;
 }
 
-/* From 3.11 on frames are no objects; before, what they hold is read all the same, so that it has the name of a local variable. */
-static void visit_frame(struct graph *g, uint64_t frame, graph_visit visit)
+static void visit_words(struct graph *g, uint64_t frame, uint64_t code, uint64_t from, uint64_t cnt, graph_visit visit)
 {
 	const struct py_layout *l = g->py->layout;
-	uint64_t code = read_word(g, frame + l->frame_code) & l->frame_code_mask, words[LOCALS_MAX], cnt;
-	uint32_t root, node;
+	uint64_t words[LOCALS_MAX];
+	uint32_t root = GRAPH_NONE, node;
 
-	cnt = code ? locals_cnt(g, code) : 0;
-	if (!cnt || cnt > LOCALS_MAX || remote__read(&g->py->mem, frame + l->frame_locals, words, 8 * cnt))
-		cnt = 0;
-	root = add_frame(g, frame, code);
-	for (uint64_t i = 0; i < cnt && root != GRAPH_NONE; i++) {
+	if (!cnt || cnt > LOCALS_MAX || remote__read(&g->py->mem, frame + l->frame_locals + 8 * from, words, 8 * cnt))
+		return;
+	for (uint64_t i = 0; i < cnt && !g->err; i++) {
 		node = graph__of_word(g, words[i] & l->frame_code_mask);
-		if (node != GRAPH_NONE)
-			visit(g, root, node, GRAPH_VIA(PLACE_LOCAL, i));
+		if (node == GRAPH_NONE)
+			continue;
+		if (root == GRAPH_NONE)
+			root = add_frame(g, frame, code);
+		if (root != GRAPH_NONE)
+			visit(g, root, node, GRAPH_VIA(PLACE_LOCAL, from + i));
 	}
+}
+
+/* From 3.11 on frames are no objects; before, what they hold is read all the same, so that it has the name of a local variable. */
+static void visit_locals(struct graph *g, uint64_t frame, graph_visit visit)
+{
+	uint64_t code = read_word(g, frame + g->py->layout->frame_code) & g->py->layout->frame_code_mask;
+
+	if (code)
+		visit_words(g, frame, code, 0, graph__locals_cnt(g, code), visit);
+}
+
+static void visit_stack(struct graph *g, uint64_t frame, graph_visit visit)
+{
+	uint64_t code = read_word(g, frame + g->py->layout->frame_code) & g->py->layout->frame_code_mask;
+	uint32_t size;
+
+	if (code && !remote__read(&g->py->mem, code + g->py->layout->code_stack_size, &size, sizeof(size)))
+		visit_words(g, frame, code, graph__locals_cnt(g, code), size, visit);
 }
 
 static bool is_python_frame(const struct graph *g, uint64_t frame)
@@ -181,7 +200,7 @@ static bool is_python_frame(const struct graph *g, uint64_t frame)
 	return l->frame_owner_cstack == NO_OFF || (!remote__read(&g->py->mem, frame + l->frame_owner, &owner, 1) && owner < l->frame_owner_cstack);
 }
 
-static void frames_of(struct graph *g, uint64_t interp, graph_visit visit)
+static void each_frame(struct graph *g, uint64_t interp, void (*tell)(struct graph *g, uint64_t frame, graph_visit visit), graph_visit visit)
 {
 	const struct py_layout *l = g->py->layout;
 	uint64_t tstate = read_word(g, interp + l->interp_tstate_head), frame;
@@ -190,28 +209,81 @@ static void frames_of(struct graph *g, uint64_t interp, graph_visit visit)
 		frame = newest_frame(g, tstate);
 		for (int k = 0; k < FRAMES_MAX && frame && !g->err; k++) {
 			if (is_python_frame(g, frame))
-				visit_frame(g, frame, visit);
+				tell(g, frame, visit);
 			frame = read_word(g, frame + l->frame_back);
 		}
 		tstate = read_word(g, tstate + l->tstate_next);
 	}
 }
 
-void graph__frames(struct graph *g, graph_visit visit)
+static void locals_of(struct graph *g, uint64_t interp, graph_visit visit)
 {
-	each_interp(g, frames_of, visit);
+	each_frame(g, interp, visit_locals, visit);
 }
 
-static void scan_variables(struct graph *g, uint32_t root, uint64_t start, uint64_t end, graph_visit visit)
+static void stacks_of(struct graph *g, uint64_t interp, graph_visit visit)
 {
-	static const uint32_t via = GRAPH_VIA(PLACE_WORD, 0);
-	uint64_t size;
+	each_frame(g, interp, visit_stack, visit);
+}
 
-	for (uint64_t at = start; at < end && root != GRAPH_NONE; at += size) {
-		size = end - at < GRAPH_PIECE_BYTES ? end - at : GRAPH_PIECE_BYTES;
-		if (!remote__read(&g->py->mem, at, g->piece, size))
-			graph__scan_words(g, root, (const uint64_t *)g->piece, size / 8, via + (at - start) / 8, visit, g);
-	}
+static void close_node(struct graph *g, uint64_t addr, bool closed)
+{
+	uint32_t node = graph__of_word(g, addr & ~7ULL);
+
+	if (node == GRAPH_NONE || graph__tag(g, node) != TAG_BUFFER)
+		return;
+	g->flags[node] = closed ? g->flags[node] | NODE_OWNED : g->flags[node] & ~NODE_OWNED;
+}
+
+static void close_free_tables(struct graph *g, uint64_t interp)
+{
+	struct py_freelists lists;
+	uint64_t tables[FREE_TABLES_MAX];
+	uint32_t cnt = 0;
+
+	py_interp__freelists(g->py, &lists);
+	if (!lists.known || lists.chains || remote__read(&g->py->mem, interp + lists.keys_cnt, &cnt, sizeof(cnt)) || cnt > FREE_TABLES_MAX ||
+	    remote__read(&g->py->mem, interp + lists.keys, tables, cnt * sizeof(tables[0])))
+		return;
+	for (uint32_t i = 0; i < cnt; i++)
+		close_node(g, tables[i], true);
+}
+
+static void close_state(struct graph *g, uint64_t interp, bool closed)
+{
+	uint64_t tstate = read_word(g, interp + g->py->layout->interp_tstate_head);
+
+	close_node(g, interp, closed);
+	for (int i = 0; i < THREADS_MAX && tstate; i++, tstate = read_word(g, tstate + g->py->layout->tstate_next))
+		close_node(g, tstate, closed);
+}
+
+static void close_of(struct graph *g, uint64_t interp, graph_visit visit)
+{
+	(void)visit;
+	close_free_tables(g, interp);
+	close_state(g, interp, true);
+}
+
+static void open_of(struct graph *g, uint64_t interp, graph_visit visit)
+{
+	(void)visit;
+	close_state(g, interp, false);
+}
+
+void graph__close_states(struct graph *g, bool closed)
+{
+	each_interp(g, closed ? close_of : open_of, NULL);
+}
+
+void graph__frames(struct graph *g, graph_visit visit)
+{
+	each_interp(g, locals_of, visit);
+}
+
+void graph__stacks(struct graph *g, graph_visit visit)
+{
+	each_interp(g, stacks_of, visit);
 }
 
 /* Of a file that is mapped for writing, privately: its variables. */
@@ -269,7 +341,8 @@ void graph__variables(struct graph *g, bool of_interpreter, graph_visit visit)
 	struct graph_root root = { .kind = of_interpreter ? ROOT_INTERPRETER : ROOT_LIBRARY };
 	struct proc_maps maps;
 	const char *slash;
-	int err = procfs__maps(g->py->pid, &maps);
+	uint32_t number;
+	int err = process__maps(&g->py->proc, &maps);
 
 	if (err) {
 		g->err = err == -EACCES ? -EPERM : err;
@@ -282,7 +355,9 @@ void graph__variables(struct graph *g, bool of_interpreter, graph_visit visit)
 			continue;
 		slash = strrchr(m->path, '/');
 		root.name = of_interpreter ? NULL : (char *)(slash ? slash + 1 : m->path);
-		scan_variables(g, graph__add_root(g, &root), m->start, end_of_variables(g, &maps, i), visit);
+		number = graph__add_root(g, &root);
+		if (number != GRAPH_NONE)
+			graph__scan_state(g, number, m->start, end_of_variables(g, &maps, i), visit, g);
 	}
 	proc_maps__free(&maps);
 }

@@ -38,14 +38,35 @@ static void refer(const struct scan *s, uint64_t word, enum graph_place place, u
 		s->visit(s->ctx, s->node, to, GRAPH_VIA(place, index));
 }
 
-void graph__scan_words(struct graph *g, uint32_t from, const uint64_t *words, size_t cnt, uint32_t via, graph_visit visit, void *ctx)
+/*
+ * Objects/typeobject.c, Include/internal/pycore_typeobject.h: struct type_cache_entry {unsigned version; PyObject *name, *value;}, whose value is borrowed.
+ * It is in the interpreter's variables, or in its state.
+ */
+static bool is_cached_method(const struct graph *g, const uint64_t *words, size_t i)
 {
+	uint32_t name;
+
+	if (i < 2 || !words[i - 2] || words[i - 2] >> 32)
+		return false;
+	name = graph__of_word(g, words[i - 1]);
+	return name != GRAPH_NONE && graph__node_type(g, name) == g->py->types.str;
+}
+
+void graph__scan_state(struct graph *g, uint32_t from, uint64_t start, uint64_t end, graph_visit visit, void *ctx)
+{
+	const uint64_t *words = (const uint64_t *)g->piece;
+	uint64_t size;
 	uint32_t to;
 
-	for (size_t i = 0; i < cnt; i++) {
-		to = graph__of_word(g, words[i]);
-		if (to != GRAPH_NONE && to != from)
-			visit(ctx, from, to, via + i);
+	for (uint64_t at = start; at + 16 < end; at += size - 16) { /* two words again: an entry may be on the border */
+		size = end - at < GRAPH_PIECE_BYTES ? (end - at) & ~7ULL : GRAPH_PIECE_BYTES;
+		if (remote__read(&g->py->mem, at, g->piece, size))
+			continue;
+		for (size_t i = at == start ? 0 : 2; i < size / 8; i++) {
+			to = is_cached_method(g, words, i) ? GRAPH_NONE : graph__of_word(g, words[i]);
+			if (to != GRAPH_NONE && to != from)
+				visit(ctx, from, to, GRAPH_VIA(PLACE_WORD, (at - start) / 8 + i));
+		}
 	}
 }
 
@@ -63,6 +84,24 @@ static void scan_range(const struct scan *s, uint64_t from, uint64_t to, enum gr
 	}
 }
 
+/* To 3.10: behind its locals, and what is on its evaluation stack if that is known. 3.11+: a frame that has ended, all of it locals. */
+static uint64_t end_of_frame(const struct scan *s)
+{
+	const struct py_layout *l = s->g->py->layout;
+	unsigned char scratch[8];
+	const void *code = graph__bytes(s->g, s->addr + l->frame_code, 8, scratch), *top;
+	uint64_t end, value;
+
+	if (l->frame_stack_top == NO_OFF || !code)
+		return s->end;
+	end = s->addr + l->frame_locals + 8 * graph__locals_cnt(s->g, word_of(code, 0));
+	top = graph__bytes(s->g, s->addr + l->frame_stack_top, 8, scratch);
+	value = top ? word_of(top, 0) : 0;
+	if (s->g->py->major == 3 && s->g->py->minor == 10)
+		return (int32_t)value > 0 ? end + 8 * (uint32_t)value : end;
+	return value > end && value <= s->end ? value : end;
+}
+
 /* Behind the last field of a type of fixed size, and behind the items of one that is not, is what was there before. */
 static uint64_t end_of_fields(const struct scan *s)
 {
@@ -72,12 +111,14 @@ static uint64_t end_of_fields(const struct scan *s)
 
 	if (!s->type->itemsize || s->type->inline_values)
 		end = s->addr + s->type->basicsize;
-	if (s->type->kind == KIND_TYPE || s->type->kind == KIND_FRAME) {
+	if (s->type->kind == KIND_TYPE) {
 		size = graph__bytes(s->g, s->addr + HEADER_BYTES, 8, scratch);
 		items = size ? word_of(size, 0) : 0;
 		if (items < TABLE_MAX)
 			end = s->addr + s->type->basicsize + items * s->type->itemsize;
 	}
+	if (s->type->kind == KIND_FRAME)
+		end = end_of_frame(s);
 	if (s->type->kind == KIND_CODE) /* what follows are instructions, whose caches hold nothing */
 		end = s->addr + s->g->py->layout->code_size;
 	return end < s->end ? end : s->end;
@@ -312,6 +353,16 @@ static void scan_inline_values(const struct scan *s)
 		scan_values(s, at + first, cnt, PLACE_ATTR);
 }
 
+/* The table of a dict that waits in a free list: nobody uses it (dk_refcnt), nobody cleared it. */
+static bool is_dead_table(const struct scan *s)
+{
+	unsigned char scratch[DICT_KEYS_HEADER_BYTES];
+	const void *header = s->end - s->addr < sizeof(scratch) ? NULL : graph__bytes(s->g, s->addr, sizeof(scratch), scratch);
+	struct dict_keys keys;
+
+	return header && s->g->py->layout->dict_mask == NO_OFF && !word_of(header, 0) && !dict_keys__decode(s->g->py->layout, header, &keys);
+}
+
 /* An object that waits in a free list: nobody cleared what it referred to. */
 static bool is_dead_object(const struct scan *s)
 {
@@ -396,7 +447,9 @@ void graph__scan(struct graph *g, uint32_t node, graph_visit visit, void *ctx)
 	s.addr = block + object_off;
 	s.end = block + bytes;
 	if (tag == TAG_BUFFER) {
-		if (!is_dead_object(&s))
+		if (g->py->interp_addr >= s.addr && g->py->interp_addr < s.end)
+			graph__scan_state(g, node, s.addr, s.end, visit, ctx);
+		else if (!is_dead_object(&s) && !is_dead_table(&s))
 			scan_range(&s, s.addr, s.end, PLACE_WORD, 0);
 		return;
 	}

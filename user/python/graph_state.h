@@ -92,14 +92,12 @@ struct graph {
 	uint32_t root_cnt, root_capacity;
 	uint32_t *queue; /* [node] */
 	uint32_t queue_from, queue_to;
-	bool counting; /* what is scanned now has not been scanned before */
 	unsigned char piece[GRAPH_PIECE_BYTES];
 };
 
 enum {
 	NODE_OWNED = 1,   /* a buffer whose owner's layout says what is in it */
-	NODE_COUNTED = 2, /* its references are in FOUND */
-	NODE_HELD = 4,    /* a buffer that an object without a way leads to */
+	NODE_HELD = 2,    /* a buffer that an object leads to */
 };
 
 /* graph_read.c */
@@ -118,11 +116,21 @@ const struct graph_type *graph__type(struct graph *g, uint32_t tag);
 /* graph_roots.c: each calls VISIT with what its roots refer to. */
 void graph__modules(struct graph *g, graph_visit visit);
 void graph__frames(struct graph *g, graph_visit visit);
+/*
+ * Not to be looked into: tables of dicts that wait in free lists (3.10+), which are in use for pymalloc; and, until they are opened again, states of threads
+ * and interpreters, which other memory leads to, too.
+ */
+void graph__close_states(struct graph *g, bool closed);
+/* The evaluation stacks of frames that run. Where they end nobody can tell from outside. */
+void graph__stacks(struct graph *g, graph_visit visit);
+/* How many locals, cells and free variables it has. */
+uint64_t graph__locals_cnt(const struct graph *g, uint64_t code);
 void graph__variables(struct graph *g, bool of_interpreter, graph_visit visit);
 /* Its number, with GRAPH_ROOTS added; GRAPH_NONE: out of memory. NAME is copied. */
 uint32_t graph__add_root(struct graph *g, const struct graph_root *root);
-/* Words that no node has; VIA of the first of them. */
-void graph__scan_words(struct graph *g, uint32_t from, const uint64_t *words, size_t cnt, uint32_t via, graph_visit visit, void *ctx);
+
+/* graph_scan.c: words at [START, END), variables or a state of the interpreter. */
+void graph__scan_state(struct graph *g, uint32_t from, uint64_t start, uint64_t end, graph_visit visit, void *ctx);
 
 /* graph_walk.c */
 int graph__find_ways(struct graph *g);

@@ -41,6 +41,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = 56, .code_freevars = 64, .code_cellvars = 72, .code_localsplus_names = NO_OFF,
 		.frame_locals = 376, .function_code = 16, .function_defaults = 32, .function_kwdefaults = NO_OFF,
 		.function_closure = 40, .function_annotations = NO_OFF,
+		.code_stack_size = 24, .frame_stack_top = 72,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -78,6 +79,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = 64, .code_freevars = 72, .code_cellvars = 80, .code_localsplus_names = NO_OFF,
 		.frame_locals = 376, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
 		.function_closure = 48, .function_annotations = 96,
+		.code_stack_size = 28, .frame_stack_top = 72,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -115,6 +117,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = 64, .code_freevars = 72, .code_cellvars = 80, .code_localsplus_names = NO_OFF,
 		.frame_locals = 360, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
 		.function_closure = 48, .function_annotations = 96,
+		.code_stack_size = 28, .frame_stack_top = 72,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -152,6 +155,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = 64, .code_freevars = 72, .code_cellvars = 80, .code_localsplus_names = NO_OFF,
 		.frame_locals = 360, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
 		.function_closure = 48, .function_annotations = 96,
+		.code_stack_size = 28, .frame_stack_top = 72,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -189,6 +193,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = 72, .code_freevars = 80, .code_cellvars = 88, .code_localsplus_names = NO_OFF,
 		.frame_locals = 360, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
 		.function_closure = 48, .function_annotations = 96,
+		.code_stack_size = 32, .frame_stack_top = 72,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -226,6 +231,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = 72, .code_freevars = 80, .code_cellvars = 88, .code_localsplus_names = NO_OFF,
 		.frame_locals = 360, .function_code = 16, .function_defaults = 32, .function_kwdefaults = 40,
 		.function_closure = 48, .function_annotations = 96,
+		.code_stack_size = 32, .frame_stack_top = 72,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -263,6 +269,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = 72, .code_freevars = 80, .code_cellvars = 88, .code_localsplus_names = NO_OFF,
 		.frame_locals = 352, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
+		.code_stack_size = 32, .frame_stack_top = 80,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -300,6 +307,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
 		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
+		.code_stack_size = 68, .frame_stack_top = NO_OFF,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -338,6 +346,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
 		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
+		.code_stack_size = 64, .frame_stack_top = NO_OFF,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -376,6 +385,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
 		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
+		.code_stack_size = 64, .frame_stack_top = NO_OFF,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -413,6 +423,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
 		.frame_locals = 80, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
+		.code_stack_size = 64, .frame_stack_top = NO_OFF,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 };

@@ -66,6 +66,7 @@ struct py_layout {
 	enum lasti_kind lasti_kind;
 	uint64_t frame_code_mask; /* f_executable is a tagged _PyStackRef since 3.14: pycore_stackref.h */
 
+	uint32_t frame_stack_top; /* to 3.9 .f_stacktop, NULL in a frame that runs; 3.10 int .f_stackdepth, then -1 */
 	uint32_t frame_locals; /* .f_localsplus, .localsplus: locals, cells and free variables, then the evaluation stack */
 
 	/* PyFunctionObject: funcobject.h, cpython/funcobject.h. What has a name in tp_members is not here. */
@@ -80,6 +81,7 @@ struct py_layout {
 	uint32_t code_instr; /* .co_code_adaptive, 3.11+ */
 	uint32_t code_bytecode; /* .co_code, to 3.10 */
 	uint32_t code_varnames, code_freevars, code_cellvars; /* tuples of names, to 3.10 */
+	uint32_t code_stack_size; /* int .co_stacksize */
 	uint32_t code_localsplus_names; /* .co_localsplusnames, 3.11+ */
 
 	/* PyTypeObject, PyHeapTypeObject: cpython/object.h */

@@ -462,7 +462,7 @@ static void step_of_root(struct ref_namer *n, uint32_t from, uint32_t via, struc
 	if (GRAPH_PLACE(via) != PLACE_LOCAL)
 		return;
 	name = local_name(n, root->code, GRAPH_INDEX(via));
-	set(out, ROLE_NONE, *name ? name : "?");
+	set(out, ROLE_NONE, *name ? name : "(evaluation stack)");
 }
 
 void ref_namer__step(struct ref_namer *n, uint32_t from, enum ref_role from_role, uint32_t via, struct ref_step *out)

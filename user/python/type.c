@@ -90,8 +90,10 @@ int type_info__read(const struct py_interp *py, uint64_t addr, struct type_info 
 		.basicsize = word(bytes, l->type_basicsize),
 		.itemsize = word(bytes, l->type_itemsize),
 	};
-	if (out->basicsize < 16 || out->basicsize > 1 << 30 || out->itemsize < 0 || out->itemsize > 1 << 30 || !out->name ||
-	    !(out->flags & TYPE_READY))
+	if (out->basicsize < 16 || out->basicsize > 1 << 30 || out->itemsize < 0 || out->itemsize > 1 << 30 || !out->name)
+		return -EFAULT;
+	/* 2.7: some extensions never call PyType_Ready() (Modules/arraymodule.c) */
+	if (!(out->flags & TYPE_READY) && (py->major > 2 || !out->metatype || out->metatype != py->types.type))
 		return -EFAULT;
 	return check_metatype(py, out->metatype);
 }

@@ -137,7 +137,7 @@ class Service(object):
 
 
 SERVICE = Service()
-SERVICE.held = kind("OfSelf", "module", "__main__.METHOD.__self__.held")()
+SERVICE.held = kind("OfSelf", "module", "__main__.METHOD.%s.held" % ("__self__" if sys.version_info >= (3,) else "im_self"))()
 METHOD = SERVICE.method
 del SERVICE
 PARTIAL = functools.partial(with_default, kind("InPartial", "module", "__main__.PARTIAL.args[0]")(), held=kind("InPartialToo", "module", "__main__.PARTIAL.keywords['held']")())
@@ -167,7 +167,7 @@ class Node(object):
     pass
 
 
-EXPECTED["__main__.Node"] = ["module", "__main__.CHAIN.next\u2026"]
+EXPECTED["__main__.Node"] = ["module", u"__main__.CHAIN.next\u2026"]
 CHAIN = Node()
 link = CHAIN
 for _ in range(2000):
@@ -184,10 +184,23 @@ WEAK.add(left)  # does not hold it
 REFERENCE = weakref.ref(right)
 del left, right
 Leaked = kind("Leaked", "c-reference", "(__main__.Leaked)")
-leaked = Leaked()
-ctypes.pythonapi.Py_IncRef(ctypes.py_object(leaked))
-del leaked
+
+
+def leak():
+    leaked = Leaked()
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(leaked))
+
+
+for _ in range(MANY):
+    leak()
 ALONE = kind("Alone", "module", "__main__.ALONE")()
+
+
+def looping(each):
+    """Nothing but the loop itself holds what it goes through."""
+    for one in [[made] for made in each]:
+        STOP.wait()
+        return one
 
 
 def running(ready):
@@ -199,11 +212,12 @@ def running(ready):
 
 
 STOP, ready = threading.Event(), threading.Event()
-thread = threading.Thread(target=running, args=(ready,))
-thread.daemon = True
-thread.start()
+for thread in (threading.Thread(target=running, args=(ready,)),
+               threading.Thread(target=looping, args=(iter(many("InLoop", "frame", "(evaluation stack)")),))):
+    thread.daemon = True
+    thread.start()
+    del thread
 ready.wait()
-del thread
 
 
 def counts():

@@ -229,7 +229,13 @@ static void check_frame(const struct py_layout *l)
 #endif
 #if PY_VERSION_HEX < 0x030b0000
 	OFF(frame_locals, PyFrameObject, f_localsplus);
+#if PY_VERSION_HEX < 0x030a0000
+	OFF(frame_stack_top, PyFrameObject, f_stacktop);
 #else
+	OFF(frame_stack_top, PyFrameObject, f_stackdepth);
+#endif
+#else
+	NONE(frame_stack_top);
 	OFF(frame_locals, struct _PyInterpreterFrame, localsplus);
 #endif
 }
@@ -281,6 +287,7 @@ static void check_code(const struct py_layout *l)
 	NONE(code_cellvars);
 	OFF(code_localsplus_names, PyCodeObject, co_localsplusnames);
 #endif
+	OFF(code_stack_size, PyCodeObject, co_stacksize);
 	OFF(bytes_data, PyBytesObject, ob_sval);
 	SAME(line_format, PY_MAJOR_VERSION < 3 ? LINES_UNSIGNED : PY_MINOR_VERSION < 10 ? LINES_LNOTAB :
 	     PY_MINOR_VERSION < 11 ? LINES_RANGES : LINES_LOCATIONS);
