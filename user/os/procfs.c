@@ -155,23 +155,33 @@ static int why_no_maps(pid_t pid)
 	return procfs__exe(pid, exe, sizeof(exe)) ? -ESRCH : -EAGAIN;
 }
 
-int procfs__maps(pid_t pid, struct proc_maps *out)
+int proc_maps__parse(char *text, struct proc_maps *out)
 {
-	char *text = NULL, *line, *save = NULL;
-	int err;
+	char *line, *save = NULL;
+	int err = 0;
 
-	*out = (struct proc_maps){ 0 };
-	err = read_all(pid, "maps", &text);
-	if (err)
-		return err;
-	out->maps = calloc(count_lines(text) + 1, sizeof(*out->maps));
+	*out = (struct proc_maps){ .maps = calloc(count_lines(text) + 1, sizeof(*out->maps)) };
 	if (!out->maps)
-		err = -ENOMEM;
+		return -ENOMEM;
 	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save)) {
 		err = parse_map(line, &out->maps[out->cnt]);
 		if (!err)
 			out->cnt++;
 	}
+	if (err)
+		proc_maps__free(out);
+	return err;
+}
+
+int procfs__maps(pid_t pid, struct proc_maps *out)
+{
+	char *text = NULL;
+	int err;
+
+	*out = (struct proc_maps){ 0 };
+	err = read_all(pid, "maps", &text);
+	if (!err)
+		err = proc_maps__parse(text, out);
 	if (!err && !out->cnt)
 		err = why_no_maps(pid);
 	if (err)
@@ -270,24 +280,27 @@ static void parse_status(const char *text, pid_t pid, struct proc_status *out)
 	}
 }
 
-int procfs__status(pid_t pid, struct proc_status *out)
+int proc_status__parse(char *stat, const char *status, pid_t pid, struct proc_status *out)
 {
-	char text[8192];
-	ssize_t len;
 	int err;
 
 	*out = (struct proc_status){ 0 };
-	len = read_small(pid, "stat", text, sizeof(text));
-	if (len < 0)
-		return len;
-	err = parse_stat(text, out);
-	if (err)
-		return err;
-	len = read_small(pid, "status", text, sizeof(text));
-	if (len < 0)
-		return len;
-	parse_status(text, pid, out);
-	return 0;
+	err = parse_stat(stat, out);
+	if (!err)
+		parse_status(status, pid, out);
+	return err;
+}
+
+int procfs__status(pid_t pid, struct proc_status *out)
+{
+	char stat[4096], status[8192];
+	ssize_t len;
+
+	*out = (struct proc_status){ 0 };
+	len = read_small(pid, "stat", stat, sizeof(stat));
+	if (len >= 0)
+		len = read_small(pid, "status", status, sizeof(status));
+	return len < 0 ? (int)len : proc_status__parse(stat, status, pid, out);
 }
 
 int procfs__cmdline(pid_t pid, char *out, size_t out_size)
@@ -443,23 +456,31 @@ static bool sum_map(struct memory_sum *sum, const char *line)
 	return true;
 }
 
-int procfs__memory(pid_t pid, struct proc_memory *out)
+void proc_memory__parse(char *text, struct proc_memory *out)
 {
 	struct memory_sum sum = { .out = out };
-	char *text, *line, *save = NULL;
 	unsigned long long kib;
-	int err;
+	char *line, *save = NULL;
 
 	*out = (struct proc_memory){ 0 };
-	err = read_all(pid, "smaps", &text);
-	if (err)
-		return err;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (sum_map(&sum, line) || !sum.kind || sscanf(line, "Rss: %llu kB", &kib) != 1)
 			continue;
 		*sum.kind += kib << 10;
 		out->rss_bytes += kib << 10;
 	}
+}
+
+int procfs__memory(pid_t pid, struct proc_memory *out)
+{
+	char *text;
+	int err;
+
+	*out = (struct proc_memory){ 0 };
+	err = read_all(pid, "smaps", &text);
+	if (err)
+		return err;
+	proc_memory__parse(text, out);
 	free(text);
 	return 0;
 }

@@ -23,6 +23,8 @@ struct proc_maps {
 
 /* -EAGAIN: it is in the middle of exec and has no mappings. */
 int procfs__maps(pid_t pid, struct proc_maps *out);
+/* Pure, as all that is called ..__parse() here: TEXT is what the file says, and is cut up. -EINVAL, -ENOMEM: OUT is empty. */
+int proc_maps__parse(char *text, struct proc_maps *out);
 void proc_maps__free(struct proc_maps *m);
 const struct proc_map *proc_maps__find(const struct proc_maps *m, uint64_t addr);
 /* -ENOENT: nothing is mapped there. */
@@ -40,6 +42,8 @@ struct proc_status {
 	char comm[64];          /* raw: clean before showing */
 };
 int procfs__status(pid_t pid, struct proc_status *out);
+/* By /proc/PID/stat and .../status. -EINVAL. */
+int proc_status__parse(char *stat, const char *status, pid_t pid, struct proc_status *out);
 
 /* Arguments joined by blanks, at most OUT_SIZE bytes, raw. */
 int procfs__cmdline(pid_t pid, char *out, size_t out_size);
@@ -72,6 +76,7 @@ struct proc_memory {
 	uint64_t file_bytes;  /* of files, with what was written to them, and of shared memory */
 };
 int procfs__memory(pid_t pid, struct proc_memory *out);
+void proc_memory__parse(char *smaps, struct proc_memory *out);
 
 /*
  * How long all its threads have run, together: /proc/PID/task/TID/schedstat. The same number twice: none of them ran in between. -ENOENT: the kernel does
