@@ -144,7 +144,8 @@ int heap_slots__set(struct heap_slots *s, uint32_t i, struct slot slot)
 			return 0;
 		}
 	}
-	if (s->mem && s->cnt < s->room) {
+	/* ROOM may be one more than a byte can tell apart. */
+	if (s->mem && s->cnt < s->room && s->cnt < DIFFERENT_MAX) {
 		s->mem[s->cnt++] = slot;
 		((unsigned char *)(s->mem + s->room))[i] = s->cnt;
 		return 0;

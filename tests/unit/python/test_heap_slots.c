@@ -90,11 +90,29 @@ static void few_different_ones_take_a_byte_each(void **state)
 	heap_slots__free(&s);
 }
 
+/* Which of them a block has is said in a byte, of which 0 is taken. */
+static void one_more_than_a_byte_can_tell(void **state)
+{
+	struct slot slots[300];
+	struct heap_slots s;
+
+	(void)state;
+	heap_slots__init(&s, 300);
+	for (int i = 0; i < 300; i++)
+		slots[i] = (struct slot){ 1 + i % 255, 1 };
+	assert_int_equal(heap_slots__pack(&s, slots), 0);
+	slots[7].tag = 1000;
+	assert_int_equal(heap_slots__set(&s, 7, slots[7]), 0);
+	compare(&s, slots);
+	heap_slots__free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packed_is_the_same),
 		cmocka_unit_test(few_different_ones_take_a_byte_each),
+		cmocka_unit_test(one_more_than_a_byte_can_tell),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
