@@ -167,20 +167,6 @@ static int walk_run(struct large *l, uint64_t start, uint64_t end)
 	return err ? err : count_pages(l, start, end, &c->libc_present_bytes);
 }
 
-static size_t first_pool_from(const struct heap *h, uint64_t addr)
-{
-	size_t low = 0, high = h->pool_cnt, mid;
-
-	while (low < high) {
-		mid = low + (high - low) / 2;
-		if (h->pools[mid].addr < addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
 /* Pages that exist, are not swapped out and not in a pool; *AT is where it goes on, maybe behind END. */
 static int look_for_mapped(struct large *l, uint64_t *at, uint64_t end, uint64_t limit)
 {
@@ -197,7 +183,7 @@ static int look_for_mapped(struct large *l, uint64_t *at, uint64_t end, uint64_t
 			continue;
 		}
 		from = range.start > *at ? range.start : *at;
-		pool = first_pool_from(h, from);
+		pool = heap__first_pool_from(h, from);
 		while (from < range.end) {
 			to = pool < h->pool_cnt && h->pools[pool].addr < range.end ? h->pools[pool].addr : range.end;
 			if (from < to) {

@@ -46,37 +46,22 @@ static bool add_found(struct look *r, const struct found_pool *f)
 	return true;
 }
 
-static const struct heap_pool *first_pool_from(const struct heap *h, uint64_t addr)
-{
-	size_t low = 0, high = h->pool_cnt, mid;
-
-	while (low < high) {
-		mid = low + (high - low) / 2;
-		if (h->pools[mid].addr < addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return h->pools + low;
-}
-
 static bool is_known(const struct look *r, uint64_t addr)
 {
-	const struct heap_pool *p = first_pool_from(r->h, addr);
+	size_t i = heap__first_pool_from(r->h, addr);
 
-	return r->h->pool_bytes == r->out->pool_bytes && p < r->h->pools + r->h->pool_cnt && p->addr == addr;
+	return r->h->pool_bytes == r->out->pool_bytes && i < r->h->pool_cnt && r->h->pools[i].addr == addr;
 }
 
 /* What is not looked at stays as it was known. */
 static void keep_known(struct look *r, uint64_t start, uint64_t end)
 {
 	const struct heap *h = r->h;
-	const struct heap_pool *p;
 
 	if (h->pool_bytes != r->out->pool_bytes)
 		return;
-	for (p = first_pool_from(h, start); p < h->pools + h->pool_cnt && p->addr < end && !r->err; p++)
-		add_found(r, &(struct found_pool){ .addr = p->addr, .block_bytes = p->block_bytes });
+	for (size_t i = heap__first_pool_from(h, start); i < h->pool_cnt && h->pools[i].addr < end && !r->err; i++)
+		add_found(r, &(struct found_pool){ .addr = h->pools[i].addr, .block_bytes = h->pools[i].block_bytes });
 }
 
 static void look_at_header(struct look *r, const void *header, uint64_t addr)

@@ -87,6 +87,21 @@ static inline const struct found_pool *found_pools__of(const struct found_pools 
 	return NULL;
 }
 
+/* Which of the pools of the last reading is the first that begins at ADDR or behind; their count: none. */
+static inline size_t heap__first_pool_from(const struct heap *h, uint64_t addr)
+{
+	size_t low = 0, high = h->pool_cnt, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (h->pools[mid].addr < addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 static inline uint32_t whole_pages(uint32_t bytes)
 {
 	return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
