@@ -157,9 +157,9 @@ int heap_slots__set(struct heap_slots *s, uint32_t i, struct slot slot)
 
 void heap_slots__cnt(const struct heap_slots *s, uint32_t *cnts)
 {
-	const unsigned char *which = (const unsigned char *)(s->mem + s->room);
+	const unsigned char *which = s->mem ? (const unsigned char *)(s->mem + s->room) : NULL;
 
-	for (uint32_t i = 0; s->mem && i < s->capacity; i++) {
+	for (uint32_t i = 0; which && i < s->capacity; i++) {
 		if (!s->room)
 			cnts[i]++;
 		else if (which[i])
