@@ -2,14 +2,14 @@
 # make            build/pyleak-bpf        make STATIC=1   one static file, build/static/pyleak-bpf
 # make demo       see it find a leak      make check      install what is missing, build, test
 # make bench      what exact mode costs   make bench-budget   what budget mode costs; make bench-detect
-# make V=1        show commands
+# make V=1        show commands         make fuzz       every fuzzer for FUZZ_SECONDS (60) each
 # make check-interpreters                 on the Pythons of other Debian releases, downloaded once
 
 CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
-O ?= build$(if $(STATIC),/static)$(if $(SANITIZE),/sanitize)
+O ?= build$(if $(STATIC),/static)$(if $(SANITIZE),/sanitize)$(if $(FUZZ),/fuzz)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
 
@@ -28,6 +28,10 @@ WARN := -Wall -Wextra -Werror
 CFLAGS ?= -O2 -g
 comma := ,
 SAN := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
+ifdef FUZZ
+CC := $(CLANG)
+SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SAN) -D_GNU_SOURCE -DPYLEAK_VERSION='"$(VERSION)"' \
 	$(if $(LIBBPF_DIR),-I$(LIBBPF_DIR)/include)
 LIBS = $(if $(LIBBPF_DIR),-L$(LIBBPF_DIR)/lib) $(if $(STATIC),-static) \
@@ -88,6 +92,30 @@ $(O)/tests/bench/probes: tests/bench/probes.c $(filter-out %/cli/main.o,$(OBJS))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(INC_cli)) $^ $(LIBS) -o $@
 
+# libFuzzer targets over what they need of the layers: made by "make fuzz-targets"
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJS := $(filter $(O)/user/base/% $(O)/user/os/% $(O)/user/python/% $(O)/user/report/json_writer.o,$(OBJS)) \
+	$(addprefix $(O)/user/probe/,place.o recycle.o gc_probe.o)
+FUZZ_WRAPS := procfs__maps procfs__status procfs__memory procfs__run_ns pagemap__open pagemap__next
+
+$(O)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJS) $(wildcard tests/fuzz/*.h)
+	$(call say,FUZZER,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(FUZZ_CFLAGS) $(addprefix -I,$(INC_cli)) $(filter-out %.h %.image,$^) $(LIBS) -o $@
+
+$(O)/fuzz_process: tests/fuzz/image.c $(O)/python.image
+$(O)/fuzz_process: FUZZ_CFLAGS = -DFUZZ_IMAGE_PATH='"$(O)/python.image"' $(FUZZ_WRAPS:%=-Wl,--wrap=%)
+
+# Only good for fuzzers of the same build
+$(O)/python.image: $(O)/record
+	$(call say,RECORD,$@)
+	$(Q)$(O)/record $(FUZZ_PYTHON) $@
+
+$(O)/record: tests/fuzz/record.c tests/fuzz/image.h $(FUZZ_OBJS)
+	$(call say,FUZZER,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(addprefix -I,$(INC_cli)) $(filter-out %.h %.image,$^) $(LIBS) -o $@
+
+fuzzers: $(FUZZERS)
+
 units: $(UNITS) $(TOOLS) $(O)/tests/bench/probes $(O)/tests/e2e/spoilt_tool
 
 deps:
@@ -108,6 +136,14 @@ check-rounds: all units
 check-estimates: all
 	PYLEAK_ESTIMATES=1 PYLEAK_WORKERS=1 PYLEAK=$(O)/pyleak-bpf tests/e2e/run.sh tests/e2e/test_budget_estimates.py
 
+FUZZ_PYTHON ?= /usr/bin/python3
+FUZZ_SECONDS ?= 60
+fuzz-targets:
+	@$(MAKE) --no-print-directory FUZZ=1 FUZZ_PYTHON=$(FUZZ_PYTHON) fuzzers
+
+fuzz: fuzz-targets
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/fuzz.sh build/fuzz $(ARGS)
+
 check-interpreters: deps
 	@$(MAKE) --no-print-directory all
 	@PYLEAK=$(O)/pyleak-bpf tests/check-interpreters.sh $(ARGS)
@@ -126,5 +162,5 @@ clean:
 	rm -rf build
 
 -include $(OBJS:.o=.d) $(wildcard $(O)/tests/*/*.d)
-.PHONY: all units deps check check-estimates check-rounds check-interpreters demo bench bench-budget bench-detect clean
+.PHONY: all units fuzzers fuzz-targets fuzz deps check check-estimates check-rounds check-interpreters demo bench bench-budget bench-detect clean
 .SECONDARY:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Builds all, runs all: units, layouts against headers, decoders against live interpreters, the tool end to end.
+# Builds all, runs all: units, fuzzers for a moment, layouts against headers, decoders against live interpreters, the tool end to end.
 # Ends with "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +26,19 @@ for test in build/tests/*/test_*; do
 		echo "FAILED: $test"
 	fi
 done
+
+echo "== fuzzers, a few seconds"
+if make --no-print-directory -j"$jobs" fuzz-targets; then
+	while read -r line; do
+		case $line in
+		*"nothing found") ok ;;
+		"fuzz "*) bad "$line" ;;
+		*) printf '%s\n' "$line" ;;
+		esac
+	done < <(tests/fuzz/fuzz.sh build/fuzz --smoke)
+else
+	bad "building the fuzzers"
+fi
 
 echo "== stack of the BPF programs"
 if tests/unit/bpf/check_stack.py build/*.bpf.o; then ok; else bad "stack of the BPF programs"; fi

@@ -3,7 +3,7 @@
 # Installs what building and testing need and this machine lacks (Debian, Ubuntu); names it elsewhere. Arguments: more packages.
 set -euo pipefail
 
-packages=(gcc libc6-dev make pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libcapstone-dev
+packages=(gcc libc6-dev make pkg-config clang libclang-rt-dev llvm bpftool libbpf-dev libelf-dev zlib1g-dev libcapstone-dev
 	libcap-dev libcmocka-dev python3 python3-pytest python3-pytest-xdist util-linux mount
 	libpython3.11-dev python3.11-dbg libexpat1-dev uwsgi-core uwsgi-plugin-python3 pypy3
 	gdb graphviz gunicorn python3-flask python3-celery python3-redis redis-server "$@")
