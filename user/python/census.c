@@ -148,12 +148,15 @@ static int compare_bytes(const void *a, const void *b)
 
 static void add_row(struct census *c, const struct census_type *t, const char *name, bool garbage_known)
 {
+	int64_t owned_bytes = t->bytes;
+
+	census__add(&owned_bytes, t->buffer_bytes);
 	c->rows[c->row_cnt++] = (struct census_row){
 		.type = name ? strdup(name) : NULL,
 		.objects = t->objects,
 		.tracked = t->tracked,
 		.bytes = t->bytes,
-		.owned_bytes = t->bytes + t->buffer_bytes < t->bytes ? INT64_MAX : t->bytes + t->buffer_bytes,
+		.owned_bytes = owned_bytes,
 		.largest_bytes = t->largest,
 		.uncollectable = garbage_known ? t->uncollectable : -1,
 	};

@@ -122,8 +122,8 @@ static void own(struct census *c, const struct census_object *o, uint64_t addr, 
 	if (pool_block(c, addr, &bytes, &behind)) {
 		if (values && py_layout__managed(c->py->layout) == MANAGED_INLINE && behind != (o->hooked ? HOOK_BYTES : 0))
 			return;
-		c->owned_blocks += times;
-		c->owned_block_bytes += times * bytes;
+		census__add(&c->owned_blocks, times);
+		census__add(&c->owned_block_bytes, times * bytes);
 		put(c, o->tag, o->bytes, bytes, times);
 		return;
 	}
@@ -199,7 +199,8 @@ static void own_all(struct census *c, const struct census_object *o, const struc
 		own_deque(c, o);
 		break;
 	}
-	if (owner->managed && owner->head_bytes == 32)
+	/* By the type as it was when the object was found: only then all the words are there, its flags may have changed since. */
+	if (owner->managed && c->heap->types.types[o->tag].shape.heads_bytes == OBJECT_HEADS_MAX_BYTES)
 		own_managed(c, o);
 }
 

@@ -71,7 +71,8 @@ static bool count_numbers(struct census *c, const struct libc_chunk *chunk)
 			type = first;
 	}
 	tag = type ? heap_types__tag(&c->heap->types, type) : TAG_NONE;
-	if (tag == TAG_NONE)
+	/* They have nothing in front of them, whatever the type's flags say. */
+	if (tag == TAG_NONE || c->heap->types.types[tag].shape.heads_bytes)
 		return false;
 	for (int i = 0; i < NUMBERS_IN_BLOCK; i++) {
 		const unsigned char *number = block + 8 + i * NUMBER_BYTES;
@@ -93,9 +94,9 @@ static void add_mapped(struct census *c, const struct libc_chunk *chunk)
 		add_range(c, &c->mapped, &c->mapped_cnt, &c->mapped_capacity, start, chunk->addr + chunk->bytes);
 }
 
-static void see_chunk(void *ctx, const struct libc_chunk *chunk)
+void census__see_chunk(void *census, const struct libc_chunk *chunk)
 {
-	struct census *c = ctx;
+	struct census *c = census;
 	uint32_t size = chunk->bytes < UINT32_MAX ? chunk->bytes : UINT32_MAX, off = 0, tag = TAG_BUFFER;
 	bool is_small = c->stats.has_pools && chunk->bytes <= POOL_BLOCK_MAX_BYTES;
 
@@ -349,7 +350,7 @@ int census__read_large(struct census *c)
 	err = process__open_pagemap(&c->py->proc, l.pages);
 	if (err)
 		goto out_maps;
-	err = libc_walk__init(&l.walk, &c->py->mem, see_chunk, c);
+	err = libc_walk__init(&l.walk, &c->py->mem, census__see_chunk, c);
 	if (!err)
 		err = walk_libc(&l);
 	libc_walk__free(&l.walk);

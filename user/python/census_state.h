@@ -104,6 +104,8 @@ void census__add(int64_t *total, int64_t n);
 uint64_t census__gc_next(const struct py_interp *py, const unsigned char *header);
 
 /* census_libc.c */
+struct libc_chunk;
+void census__see_chunk(void *census, const struct libc_chunk *chunk);
 /* Is the C library's heap glibc's, and where are its parts? 0 or -errno. */
 int census__find_libc(struct census *c);
 bool census__in_heap(const struct census *c, uint64_t addr);

@@ -12,6 +12,7 @@
 
 #include "census_state.h"
 #include "layout.h"
+#include "libc_heap.h"
 #include "python.h"
 #include "type.h"
 
@@ -186,6 +187,40 @@ static void what_objects_own(void **state)
 	}
 }
 
+/* In front of what a chunk begins with there is nothing that could be read as an object's heads. */
+static void heads_that_are_not_there(void **state)
+{
+	struct world *w = *state;
+	const struct py_layout *l;
+	uint64_t words[4 + LIBC_HEAD_BYTES / 8], type, chunk;
+
+	make_world(w, 2, 7);
+	w->py.types.float_ = type = make_type(w, TYPE_GC);
+	chunk = make_chunk(w, 1000);
+	for (uint64_t at = chunk + 8; at + 24 <= chunk + 1000; at += 24) {
+		put(w, at, 1);
+		put(w, at + 8, type);
+	}
+	census__see_chunk(w->c, &(struct libc_chunk){ chunk, 1000, at(w, chunk), LIBC_HEAD_BYTES, false });
+	assert_int_equal(w->c->err, 0);
+	assert_null(w->c->types);
+	end_world(w);
+	/* The type's flags change between the look at its shape and at what its instances own. */
+	make_world(w, 3, 11);
+	l = w->py.layout;
+	type = make_type(w, 0);
+	assert_true(heap_types__tag(&w->c->heap->types, type) >= TAG_FIRST);
+	put(w, type + l->type_flags, TYPE_READY | TYPE_GC | TYPE_MANAGED_DICT);
+	memset(words, 0, sizeof(words));
+	words[0] = make_chunk(w, 256); /* would be the values */
+	words[4] = 1;
+	words[5] = type;
+	census__see_chunk(w->c, &(struct libc_chunk){ make_chunk(w, 64), 72, words + 4, 72, false });
+	assert_int_equal(counted(w, type)->objects, 1);
+	assert_int_equal(w->c->buffer_cnt, 0);
+	end_world(w);
+}
+
 static void who_is_tracked(void **state)
 {
 	struct world *w = *state;
@@ -334,6 +369,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_objects_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(heads_that_are_not_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_is_tracked, setup, teardown),
 		cmocka_unit_test_setup_teardown(links_are_followed, setup, teardown),
 		cmocka_unit_test_setup_teardown(garbage, setup, teardown),
