@@ -24,6 +24,7 @@ enum {
 	ASKED_MAX = 4,       /* what is in the making contradicts at first */
 	FUNCTIONS_MAX = 24,  /* that are compared */
 	FUNCTIONS_MIN = 4,
+	HEARD_MAX = 512,     /* functions, and classes, that are looked at in all modules together */
 	CLASSES_MAX = 8,
 	CLASSES_MIN = 2,
 	CLASS_ENTRIES_MAX = 64,
@@ -31,6 +32,7 @@ enum {
 	PATH_MAX_BYTES = 512,
 	LINES_PROBED = 32,   /* places in a function */
 	LINE_MAX = 20000,    /* no module of the interpreter is as long */
+	LINES_MAX_BYTES = 1 << 16, /* nor has one of its functions so long a table */
 	MODULE_DICT_OFF = 16, /* PyModuleObject.md_dict: Objects/moduleobject.c, the same in all versions */
 	FUNCTION_WORDS = 8,   /* of a PyFunctionObject after its header: code and globals are among them */
 };
@@ -309,8 +311,8 @@ static bool is_code_right(struct hearing *h, uint64_t addr, const char *name)
 
 	if (py_code__read(h->py, addr, &code))
 		return false;
-	right = !strcmp(code.name, name) && is_file_of_module(h, code.filename) && find_span(&code, bytecode_bytes(h, addr), &span) &&
-		is_apart(h, &span);
+	right = !strcmp(code.name, name) && is_file_of_module(h, code.filename) && code.line_table_size <= LINES_MAX_BYTES &&
+		find_span(&code, bytecode_bytes(h, addr), &span) && is_apart(h, &span);
 	if (right && h->spans_cnt < FUNCTIONS_MAX)
 		h->spans[h->spans_cnt++] = span;
 	py_code__free(&code);
@@ -319,7 +321,7 @@ static bool is_code_right(struct hearing *h, uint64_t addr, const char *name)
 
 static void hear_function(struct hearing *h, const char *key, uint64_t value)
 {
-	uint64_t code = h->spans_cnt < FUNCTIONS_MAX ? code_of_function(h, value) : 0;
+	uint64_t code = h->spans_cnt < FUNCTIONS_MAX && h->functions < HEARD_MAX ? code_of_function(h, value) : 0;
 
 	if (!code)
 		return;
@@ -390,7 +392,7 @@ static void hear_class(struct hearing *h, const char *key, uint64_t value)
 	const struct py_layout *l = h->py->layout;
 	struct type_info t;
 
-	if (h->classes_right == CLASSES_MAX || !type_is(h, value, h->py->types.type) || type_info__read(h->py, value, &t) ||
+	if (h->classes_right == CLASSES_MAX || h->classes == HEARD_MAX || !type_is(h, value, h->py->types.type) || type_info__read(h->py, value, &t) ||
 	    !(t.flags & TYPE_HEAP))
 		return;
 	h->classes++;
