@@ -17,6 +17,8 @@ enum {
 	GARBAGE_AT_ONCE = 512,
 };
 
+#define NAMES_MAX_NS 5000000000ULL
+
 struct census *census__new(const struct py_interp *py)
 {
 	struct census *c = calloc(1, sizeof(*c));
@@ -212,9 +214,23 @@ static void merge_names(struct census *c)
 	c->row_cnt = cnt;
 }
 
+/* A process may have tens of thousands of types that each take milliseconds to name: so many stay without. */
+static bool has_time_left(struct census *c, uint64_t until_ns)
+{
+	struct census_stats *s = &c->stats;
+
+	if (clock__ns(CLOCK_THREAD_CPUTIME_ID) < until_ns)
+		return true;
+	if (!s->partial)
+		snprintf(s->note, sizeof(s->note), "naming its types takes too long: some are shown without a name");
+	s->partial = true;
+	return false;
+}
+
 static int make_rows(struct census *c)
 {
 	bool garbage_known = census__read_garbage(c), named = c->py->names.types == NAMES_TRUE;
+	uint64_t until_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID) + NAMES_MAX_NS;
 	size_t most = c->type_capacity + 1;
 	char name[NAME_MAX_BYTES];
 
@@ -226,6 +242,7 @@ static int make_rows(struct census *c)
 	for (uint32_t tag = TAG_FIRST; tag < c->type_capacity && tag < c->heap->types.cnt; tag++) {
 		const struct census_type *t = &c->types[tag];
 
+		named = named && has_time_left(c, until_ns);
 		if (t->objects)
 			add_row(c, t, named && !py_type__name(c->py, c->heap->types.types[tag].addr, name, sizeof(name), NULL) ? name : NULL,
 				garbage_known);

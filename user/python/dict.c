@@ -10,6 +10,7 @@
 
 enum {
 	ENTRIES_MAX = 65536,
+	FIND_MAX = 8192, /* whose keys are read one by one */
 	BATCH_CNT = 32,
 	KEY_BYTES = 96, /* header and text of a short ASCII str */
 };
@@ -206,9 +207,9 @@ int py_dict__find(const struct py_interp *py, uint64_t dict, const char *key, ui
 	if (err)
 		return err;
 	err = -ENOENT;
-	for (uint64_t i = 0; i < find.keys.nentries && i < ENTRIES_MAX && err == -ENOENT; i += cnt) {
+	for (uint64_t i = 0; i < find.keys.nentries && i < FIND_MAX && err == -ENOENT; i += cnt) {
 		cnt = find.keys.nentries - i < BATCH_CNT ? find.keys.nentries - i : BATCH_CNT;
 		err = find_in_batch(&find, i, cnt, value);
 	}
-	return err;
+	return err == -ENOENT && find.keys.nentries > FIND_MAX ? -EFAULT : err;
 }

@@ -24,7 +24,7 @@ int dict_keys__decode(const struct py_layout *l, const void *header, struct dict
 /* PyDictEntry of 2.7: hash, key, value. */
 #define DICT27_ENTRY_BYTES 24
 
-/* The value of a str key, found by looking at entries one by one (at most 65,536). -ENOENT, -EFAULT (no dict). */
+/* The value of a str key, found by looking at entries one by one. -ENOENT; -EFAULT: no dict, or not among the first 8,192 of more. */
 int py_dict__find(const struct py_interp *py, uint64_t dict, const char *key, uint64_t *value);
 
 struct dict_entry {
