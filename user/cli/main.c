@@ -9,6 +9,7 @@
 #include "log.h"
 #include "options.h"
 #include "refs_view.h"
+#include "sigbus.h"
 #include "snapshot.h"
 #include "text.h"
 
@@ -53,6 +54,7 @@ int main(int argc, char **argv)
 	int code;
 
 	fill_standard_fds();
+	sigbus__survive();
 	options__parse(argc, argv, &o);
 	log__set_level(o.verbose > 1 ? LOG_DEBUG : o.verbose ? LOG_INFO : LOG_WARN);
 	libbpf_env__set();

@@ -51,7 +51,8 @@ static int map_file(struct elf_file *f, const char *path)
 	}
 	/*
 	 * Shared, as only private mappings get the breakpoints of uprobes that are set for every process (kernel/events/uprobes.c,
-	 * valid_vma): those of another tool, or our own, would be taken for the file's bytes.
+	 * valid_vma): those of another tool, or our own, would be taken for the file's bytes. What is cut off meanwhile reads as zeros
+	 * (sigbus.h).
 	 */
 	image = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (image == MAP_FAILED) {

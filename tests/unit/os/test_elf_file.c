@@ -15,6 +15,7 @@
 
 #include "elf_file.h"
 #include "procfs.h"
+#include "sigbus.h"
 
 /* Data to find in this program's own file. */
 const char marker_text[] = "found by its address";
@@ -192,6 +193,40 @@ static void damaged_files(void **state)
 	free(copy);
 }
 
+/* A copy of this program, cut short while it is open. */
+static void a_file_that_is_cut_short(void **state)
+{
+	char path[] = "/tmp/pyleak-elf-XXXXXX", command[64];
+	const struct elf_segment *segs;
+	struct elf_file *f = NULL;
+	struct elf_sym sym;
+	const char *bytes;
+	uint64_t slot;
+	size_t cnt, i;
+
+	(void)state;
+	assert_int_equal(sigbus__survive(), 0);
+	close(mkstemp(path));
+	snprintf(command, sizeof(command), "cat /proc/%d/exe > %s", getpid(), path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(elf_file__open(path, &f), 0);
+	assert_int_equal(elf_file__symbol(f, "marker_text", &sym), 0);
+	assert_int_equal(truncate(path, 5000), 0);
+	assert_int_equal(elf_file__symbol(f, "marker_text", &sym), -ENOENT);
+	elf_file__import(f, "_cmocka_run_group_tests", &slot);
+	elf_file__needs(f, "libcmocka");
+	cnt = elf_file__segments(f, &segs);
+	for (i = 0; i < cnt; i++) {
+		bytes = elf_file__bytes(f, segs[i].addr, segs[i].file_size);
+		assert_true(segs[i].file_off + segs[i].file_size <= 5000 || !bytes || bytes[segs[i].file_size - 1] == 0);
+	}
+	elf_file__close(f);
+	/* mapped anew: there is nothing of it left to be opened */
+	assert_int_equal(truncate(path, 10), 0);
+	assert_int_equal(elf_file__open(path, &f), -ENOEXEC);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +235,7 @@ int main(void)
 		cmocka_unit_test(usdt),
 		cmocka_unit_test(what_is_no_elf),
 		cmocka_unit_test(damaged_files),
+		cmocka_unit_test(a_file_that_is_cut_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
