@@ -6,6 +6,8 @@
 #include "place.h"
 
 #define PROLOGUE_INSNS 12
+/* Debian's 3.11, which has the most of them, has 190 guards of its malloc. A file made of nothing else must not take minutes. */
+#define GUARDS_LOOKED_MAX 16384
 
 static int disasm_open(csh *handle)
 {
@@ -284,24 +286,31 @@ size_t place__guards(const void *bytes, size_t size, uint64_t addr, uint64_t fn)
 {
 	const struct text text = { bytes, size, addr };
 	const uint8_t *t = bytes;
-	size_t i, cnt = 0;
+	size_t i, cnt = 0, looked = 0;
 	csh handle;
 
 	if (size < 16 || disasm_open(&handle))
 		return 0;
-	for (i = 3; i + 4 <= size; i++) {
+	for (i = 3; i + 4 <= size && looked < GUARDS_LOOKED_MAX; i++) {
 		int32_t v = load_s32(t + i);
+		x86_reg reg = X86_REG_INVALID;
+		uint64_t from = 0;
 
 		if (fn < 0x80000000ULL && (uint32_t)v == fn) {
 			/* cmp $fn,%rax; REX.W 81 /7: cmp $fn with a register, or with memory whose address has no displacement */
 			if (t[i - 2] == 0x48 && t[i - 1] == 0x3d)
-				cnt += is_guard(handle, &text, addr + i - 2, X86_REG_INVALID);
+				from = addr + i - 2;
 			else if (t[i - 2] == 0x81 && (t[i - 1] & 0x38) == 0x38 && (t[i - 3] & 0xf8) == 0x48)
-				cnt += is_guard(handle, &text, addr + i - 3, X86_REG_INVALID);
+				from = addr + i - 3;
 		} else if (addr + i + 4 + (int64_t)v == fn && t[i - 2] == 0x8d && (t[i - 3] & 0xf8) == 0x48 &&
 			   (t[i - 1] & 0xc7) == 0x05) {
-			cnt += is_guard(handle, &text, addr + i + 4, lea_register(t[i - 3], t[i - 1]));
+			from = addr + i + 4;
+			reg = lea_register(t[i - 3], t[i - 1]);
 		}
+		if (!from)
+			continue;
+		looked++;
+		cnt += is_guard(handle, &text, from, reg);
 	}
 	cs_close(&handle);
 	return cnt;

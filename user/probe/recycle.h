@@ -20,7 +20,7 @@ struct recycle_point {
 	uint64_t cookie; /* RECYCLE_COOKIE of shared.h */
 };
 
-/* Pure: TEXT in, at most MAX points out; returns how many. */
+/* Pure: TEXT in, at most MAX points out; returns how many. Gives up after some thousand places that only look like one. */
 size_t recycle__find(const void *text, size_t size, uint64_t addr, const struct py_freelists *lists, struct recycle_point *out,
 		     size_t max);
 

@@ -116,6 +116,22 @@ static void not_known_not_looked_for(void **state)
 	assert_int_equal(recycle__find(code, sizeof(code), AT, &none, p, 8), 0);
 }
 
+/* A file made to be looked at for long: what it has behind all that is not found. */
+static void gives_up_after_thousands(void **state)
+{
+	static const uint8_t code[] = { 0x8b, 0x82, 0x28, 0x14, 0, 0, 0x85, 0xc0, 0x74, 0x08, 0x83, 0xe8, 0x01, 0xc3 };
+	static uint8_t text[10000 * 6 + 128]; /* mov 0x1428(%rdx),%eax, again and again, and never a test */
+	struct recycle_point p[8];
+
+	(void)state;
+	memset(text, 0x90, sizeof(text));
+	for (int i = 0; i < 10000; i++)
+		memcpy(text + i * 6, code, 6);
+	memcpy(text + 10000 * 6, code, sizeof(code));
+	assert_int_equal(recycle__find(text, sizeof(text), AT, &lists, p, 8), 0);
+	assert_true(recycle__find(text + 9000 * 6, sizeof(text) - 9000 * 6, AT, &lists, p, 8) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +142,7 @@ int main(void)
 		cmocka_unit_test(chains_of_314),
 		cmocka_unit_test(another_register_is_tested),
 		cmocka_unit_test(not_known_not_looked_for),
+		cmocka_unit_test(gives_up_after_thousands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
