@@ -219,10 +219,38 @@ static bool is_heap(const struct proc_map *m)
 	return m->path && !strcmp(m->path, "[heap]") && m->r && m->w;
 }
 
+static bool is_out_of_proportion(const struct census *c, const struct pagemap *pages, const struct proc_map *m)
+{
+	return !pages->scan && m->end - m->start > 4 * c->status.rss_bytes + REGION_SPARE_BYTES;
+}
+
+/*
+ * Moves *AT to the first page from there on that exists: one that does not must not be read, as that gives the process a page table for it, and
+ * of terabytes that are only reserved (sanitizers, other runtimes) gigabytes of them. Nor those that are swapped out, which are added up.
+ * 1; 0: there is none before END; or -errno.
+ */
+static int find_page(const struct census *c, struct pagemap *pages, uint64_t *at, uint64_t end, uint64_t *swapped_bytes)
+{
+	struct page_range range;
+	int got;
+
+	pagemap__look_at(pages, *at, end);
+	while ((got = pagemap__next(pages, &range)) > 0) {
+		if (range.swapped && c->status.swap_bytes) {
+			*swapped_bytes += range.end - range.start;
+			continue;
+		}
+		if (range.start > *at)
+			*at = range.start;
+		return 1;
+	}
+	return got;
+}
+
 static int walk_map(struct large *l, const struct proc_map *m)
 {
 	uint64_t at = m->start, start, end, border;
-	int err = 0;
+	int err = 0, got;
 
 	if (!l->c->stats.has_libc)
 		return 0;
@@ -230,11 +258,14 @@ static int walk_map(struct large *l, const struct proc_map *m)
 		return libc_walk__is_main(&l->walk, m->start, m->end) ? walk_run(l, m->start, m->end) : 0;
 	if (!is_anonymous(m))
 		return 0;
-	if (!l->pages->scan && m->end - m->start > 4 * l->c->status.rss_bytes + REGION_SPARE_BYTES) {
+	if (is_out_of_proportion(l->c, l->pages, m)) {
 		l->skipped_bytes += m->end - m->start;
 		return 0;
 	}
 	while (at < m->end && !err && !l->c->err) {
+		got = find_page(l->c, l->pages, &at, m->end, &l->skipped_bytes);
+		if (got <= 0)
+			return got;
 		if (libc_walk__is_arena(&l->walk, at, m->end, &start, &end)) {
 			err = walk_run(l, start, end);
 			at = end;
@@ -310,34 +341,54 @@ static void see_nothing(void *ctx, const struct libc_chunk *chunk)
 	(void)chunk;
 }
 
-static void find_heaps(struct census *c, struct libc_walk *walk, const struct proc_map *m)
+static int find_arenas(struct census *c, struct libc_walk *walk, struct pagemap *pages, const struct proc_map *m)
 {
-	uint64_t start, end;
+	uint64_t at = m->start, start, end, swapped_bytes = 0;
+	int got = 0;
 
+	while (!c->err && (got = find_page(c, pages, &at, m->end, &swapped_bytes)) > 0) {
+		if (libc_walk__is_arena(walk, at, m->end, &start, &end))
+			add_range(c, &c->heaps, &c->heap_cnt, &c->heap_capacity, start, end);
+		/* The first page of a heap always exists. */
+		at = align_up(at + 1, LIBC_ARENA_ALIGN);
+		if (at >= m->end)
+			return 0;
+	}
+	return c->err ? c->err : got;
+}
+
+static int find_heaps(struct census *c, struct libc_walk *walk, struct pagemap *pages, const struct proc_map *m)
+{
 	if (is_heap(m) && libc_walk__is_main(walk, m->start, m->end)) {
 		c->stats.has_libc = true;
 		add_range(c, &c->heaps, &c->heap_cnt, &c->heap_capacity, m->start, m->end);
 	}
-	for (uint64_t at = align_up(m->start, LIBC_ARENA_ALIGN); is_anonymous(m) && at < m->end && at >= m->start; at += LIBC_ARENA_ALIGN)
-		if (libc_walk__is_arena(walk, at, m->end, &start, &end))
-			add_range(c, &c->heaps, &c->heap_cnt, &c->heap_capacity, start, end);
+	return is_anonymous(m) && !is_out_of_proportion(c, pages, m) ? find_arenas(c, walk, pages, m) : 0;
 }
 
 int census__find_libc(struct census *c)
 {
-	struct libc_walk walk;
+	struct pagemap *pages = malloc(sizeof(*pages));
+	struct libc_walk walk = { 0 };
 	struct proc_maps maps;
-	int err = process__maps(&c->py->proc, &maps);
+	int err = pages ? process__maps(&c->py->proc, &maps) : -ENOMEM;
 
 	if (err)
-		return err == -EACCES ? -EPERM : err;
+		goto out;
+	err = process__open_pagemap(&c->py->proc, pages);
+	if (err)
+		goto out_maps;
 	err = libc_walk__init(&walk, &c->py->mem, see_nothing, NULL);
 	for (size_t i = 0; i < maps.cnt && !err && !c->err; i++)
 		if (!i || maps.maps[i].start >= maps.maps[i - 1].end)
-			find_heaps(c, &walk, &maps.maps[i]);
+			err = find_heaps(c, &walk, pages, &maps.maps[i]);
 	libc_walk__free(&walk);
+	pagemap__close(pages);
+out_maps:
 	proc_maps__free(&maps);
-	return err ? err : c->err;
+out:
+	free(pages);
+	return err == -EACCES ? -EPERM : err ? err : c->err;
 }
 
 int census__read_large(struct census *c)
