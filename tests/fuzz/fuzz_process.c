@@ -5,20 +5,23 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "census.h"
 #include "code.h"
+#include "graph.h"
 #include "heap.h"
 #include "image.h"
 #include "layout.h"
 #include "object.h"
 #include "pagemap.h"
+#include "refs.h"
 #include "runtime.h"
 #include "str.h"
 #include "tls.h"
 #include "witness.h"
 
-enum { SAMPLES = 64 };
+enum { SAMPLES = 64, CHAINS = 64 };
 
 static struct image image; /* read-only once loaded */
 static uint64_t swap_bytes; /* what the status says: by the input */
@@ -148,6 +151,39 @@ static void read_heap(const struct py_interp *py)
 	heap__free(h);
 }
 
+static const char *const asked[] = { "dict", "function", "list items", "str", "type", "frame", "(buffer)", "tuple" };
+
+/* Who refers to what: on the way everything that has a name is named. */
+static void read_graph(const struct py_interp *py, uint32_t which)
+{
+	const struct refs_query query = { .type = asked[which % (sizeof(asked) / sizeof(asked[0]))], .show_values = true };
+	struct refs_chain *chains = calloc(CHAINS, sizeof(*chains));
+	struct refs_referrer referrers[8];
+	struct graph *g = graph__new(py);
+	struct refs *refs = NULL;
+	uint64_t objects = 0;
+	char *names = NULL;
+	size_t cnt;
+
+	must(g && chains);
+	if (!graph__read(g) && !refs__new(g, &query, &refs, &names)) {
+		cnt = refs__chains(refs, chains, CHAINS);
+		must(cnt && cnt <= CHAINS);
+		for (size_t i = 0; i < cnt; i++) {
+			must(chains[i].parts_cnt <= REFS_PARTS_MAX);
+			for (size_t k = 0; k < chains[i].parts_cnt; k++)
+				must(chains[i].parts[k].text);
+			objects += chains[i].objects;
+		}
+		must(objects <= refs__objects(refs));
+		must(refs__referrers(refs, referrers, 8) <= 8);
+	}
+	free(names);
+	refs__free(refs);
+	graph__free(g);
+	free(chains);
+}
+
 static void read_runtime(struct py_interp *py)
 {
 	char text[512] = "";
@@ -217,6 +253,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 4:
 		read_names(&py);
+		break;
+	case 5:
+		read_graph(&py, first);
 		break;
 	default:
 		for (uint32_t i = 0; i < SAMPLES; i++)

@@ -249,7 +249,8 @@ int graph__read_blocks(struct graph *g)
 	if (err || g->err)
 		return err ? err : g->err;
 	g->block_cnt = g->node_cnt;
-	qsort(g->chunks, g->chunk_cnt, sizeof(*g->chunks), compare_chunks);
+	if (g->chunk_cnt)
+		qsort(g->chunks, g->chunk_cnt, sizeof(*g->chunks), compare_chunks);
 	drop_arenas(g);
 	if ((uint64_t)g->node_cnt + g->chunk_cnt >= GRAPH_ROOTS)
 		return -ENOMEM;
