@@ -50,6 +50,7 @@ struct run {
 	struct subject *subjects;
 	struct intern *strings;
 	struct stacks *stacks;
+	struct freezer *freezer; /* NULL: not wanted */
 	regex_t filter;
 	bool has_filter;
 	sigset_t signals;
@@ -96,6 +97,7 @@ static int open_subject(struct run *r, struct subject *s, pid_t pid)
 		log_error("out of memory");
 		return EXIT_INTERNAL;
 	}
+	census__set_options(s->census, &(struct census_options){ .freezer = r->freezer, .max_pause_ns = r->o->max_pause_s * 1e9 });
 	return EXIT_FINE;
 }
 
@@ -265,6 +267,11 @@ static void describe_arenas(const struct census_stats *stats, struct census_aren
 	}
 }
 
+static const enum census_frozen frozen_by[] = {
+	[FREEZE_NONE] = CENSUS_RAN_FREE, [FREEZE_CGROUP] = CENSUS_FROZEN_CGROUP, [FREEZE_SIGNAL] = CENSUS_FROZEN_SIGNAL,
+	[FREEZE_STOPPED] = CENSUS_FROZEN_BEFORE,
+};
+
 static int show(struct run *r, struct subject *s, double interval_s, double reading_s)
 {
 	const struct census_row *found;
@@ -287,6 +294,10 @@ static int show(struct run *r, struct subject *s, double interval_s, double read
 		.grade = stats.torn ? CENSUS_TORN : stats.ran ? CENSUS_NEAR : CENSUS_EXACT,
 		.ran = stats.ran,
 		.ran_known = stats.ran_known,
+		.frozen = frozen_by[stats.freeze.by],
+		.frozen_s = stats.freeze.held_ns / 1e9,
+		.freeze_ended = stats.freeze.bound_ended,
+		.freeze_error = stats.freeze_err ? strerror(-stats.freeze_err) : NULL,
 		.torn = stats.torn,
 		.retried = stats.retried,
 		.reading_s = reading_s,
@@ -383,6 +394,15 @@ static int read_all(struct run *r)
 	return code;
 }
 
+static int start_freezer(struct run *r)
+{
+	int err = r->o->freeze ? freezer__new(&r->freezer) : 0;
+
+	if (err)
+		log_error("cannot start what would hold the process: %s", strerror(-err));
+	return err ? EXIT_INTERNAL : EXIT_FINE;
+}
+
 static void block_signals(struct run *r)
 {
 	sigemptyset(&r->signals);
@@ -409,7 +429,7 @@ int cmd_census(const struct options *o)
 	r.has_filter = o->filter && !regcomp(&r.filter, o->filter, REG_EXTENDED | REG_NOSUB);
 	block_signals(&r);
 	if (r.subjects && r.stacks)
-		code = EXIT_FINE;
+		code = start_freezer(&r);
 	for (size_t i = 0; i < o->pids_cnt && !code; i++)
 		code = open_subject(&r, &r.subjects[i], o->pids[i]);
 	if (!code)
@@ -418,6 +438,7 @@ int cmd_census(const struct options *o)
 		close_subject(&r.subjects[i]);
 	if (r.has_filter)
 		regfree(&r.filter);
+	freezer__free(r.freezer);
 	free(r.subjects);
 	stacks__free(r.stacks);
 	intern__free(r.strings);

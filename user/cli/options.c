@@ -33,6 +33,7 @@ enum key {
 	KEY_USER,
 	KEY_CGROUP,
 	KEY_EVERY,
+	KEY_FREEZE,
 	KEY_FLOOR,
 	KEY_FILTER,
 };
@@ -51,11 +52,12 @@ static const struct argp_option option_table[] = {
 	{ "duration", 'd', "SEC", 0, "Stop after this long (default: until stopped; Ctrl-C prints a last report)", 2 },
 	{ "top", 'n', "N", 0, "Growers shown (default 10); of census, types (default 30, with --json all)", 2 },
 	{ "every", KEY_EVERY, "SEC", 0, "census: read again and again, and show growth by type", 2 },
+	{ "freeze", KEY_FREEZE, NULL, 0, "census: a still picture: hold the process while it is read, no longer than --max-pause", 3 },
 	{ "floor", KEY_FLOOR, "N", 0, "census: leave out types with fewer objects", 4 },
 	{ "filter", KEY_FILTER, "REGEX", 0, "census: only types whose name this extended regular expression finds", 4 },
 	{ "mode", KEY_MODE, "budget|exact", 0, "budget: what tracing costs the target is bounded (default for -p and -a); exact: every allocation, many times slower (default for run)", 3 },
 	{ "budget", KEY_BUDGET, "PCT", 0, "The most CPU time of each target that tracing may cost it, on average (default 1)", 3 },
-	{ "max-pause", KEY_MAX_PAUSE, "TIME", 0, "The longest stretch in which a target may be slowed (default 10ms)", 3 },
+	{ "max-pause", KEY_MAX_PAUSE, "TIME", 0, "The longest stretch in which a target may be slowed; with --freeze, held (default 10ms)", 3 },
 	{ "depth", KEY_DEPTH, "N", 0, "Python frames kept per stack, at most " STR(MAX_DEPTH) " (default 64)", 3 },
 	{ "max-blocks", KEY_MAX_BLOCKS, "N", 0, "Live blocks that can be held; more are counted as lost (default 2097152)", 3 },
 	{ "group-by", KEY_GROUP_BY, "WHAT", 0, "What one row is: stack, line, function, type, app (innermost frame of your own code), process, container, binary (default stack)", 4 },
@@ -192,8 +194,8 @@ static void choose_top(struct options *o)
 static void check_census(struct argp_state *state, const struct options *o)
 {
 	if (o->command != CMD_CENSUS) {
-		if (o->every_s || o->floor || o->filter)
-			argp_error(state, "--every, --floor and --filter are for census");
+		if (o->every_s || o->floor || o->filter || o->freeze)
+			argp_error(state, "--every, --floor, --filter and --freeze are for census");
 		return;
 	}
 	if (o->all || o->children)
@@ -284,6 +286,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_EVERY:
 		o->every_s = parse_time(state, "every", arg, 0.1);
+		break;
+	case KEY_FREEZE:
+		o->freeze = true;
 		break;
 	case KEY_FLOOR:
 		o->floor = parse_number(state, "floor", arg, 0, UINT32_MAX);

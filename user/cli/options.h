@@ -39,6 +39,7 @@ struct options {
 	bool read_only, json, json_schema;
 	const char *output; /* run: where the report goes, NULL: stderr */
 	int verbose;
+	bool freeze;         /* census: hold the process still while it is read */
 	double every_s;      /* census: between two readings, 0: one is enough */
 	uint32_t floor;      /* census: types with fewer objects are left out */
 	const char *filter;  /* census: a valid extended regular expression, NULL: all types */

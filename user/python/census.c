@@ -281,17 +281,16 @@ static void read_memory(struct census *c)
 	m->other_anon_bytes = left;
 }
 
-int census__read(struct census *c)
+void census__set_options(struct census *c, const struct census_options *options)
 {
-	uint64_t start_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID), ran_before = 0, ran_after = 0;
-	int err;
+	c->options = *options;
+}
 
-	begin(c);
-	err = procfs__status(c->py->pid, &c->status);
-	if (err)
-		return err;
-	c->stats.ran_known = !procfs__run_ns(c->py->pid, &ran_before);
-	err = census__find_libc(c);
+/* What is read and has to be of one moment. 0 or -errno. */
+static int read_all(struct census *c)
+{
+	int err = census__find_libc(c);
+
 	if (err)
 		return err;
 	err = heap__read(c->heap);
@@ -302,14 +301,40 @@ int census__read(struct census *c)
 	err = c->err ? c->err : census__read_large(c);
 	if (!err)
 		census__flush_buffers(c);
+	return err ? err : make_rows(c);
+}
+
+/* One that cannot be held is read as it runs. */
+static int read_held(struct census *c)
+{
+	struct census_stats *s = &c->stats;
+	uint64_t ran_before = 0, ran_after = 0;
+	int err;
+
+	if (c->options.freezer)
+		s->freeze_err = freezer__hold(c->options.freezer, c->py->pid, c->status.start_ticks, c->options.max_pause_ns);
+	s->ran_known = !procfs__run_ns(c->py->pid, &ran_before);
+	err = read_all(c);
+	s->ran_known = s->ran_known && !procfs__run_ns(c->py->pid, &ran_after);
+	if (c->options.freezer && !s->freeze_err)
+		freezer__release(c->options.freezer, &s->freeze);
+	s->ran = !s->ran_known || ran_before != ran_after;
+	return err;
+}
+
+int census__read(struct census *c)
+{
+	uint64_t start_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID);
+	int err;
+
+	begin(c);
+	err = procfs__status(c->py->pid, &c->status);
 	if (!err)
-		err = make_rows(c);
+		err = read_held(c);
 	if (err)
 		return err;
-	c->stats.ran_known = c->stats.ran_known && !procfs__run_ns(c->py->pid, &ran_after);
 	read_memory(c);
 	census__read_arenas(c);
-	c->stats.ran = !c->stats.ran_known || ran_before != ran_after;
 	c->stats.cpu_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What is in the heap of a running interpreter, by type: every live object, read from outside while the process runs on. The target pays nothing but
- * for the locks of its mappings, held while some pages are copied.
+ * for the locks of its mappings, held while some pages are copied; unless a still picture is asked for (freeze.h).
  *
  * Up to 512 bytes objects are in pymalloc's pools (heap.h). Larger ones, and all with PYTHONMALLOC=malloc, are in the C library's heap, which is walked
  * where it is glibc's (libc_heap.h). Where it is not, what the collector tracks is found through its lists: an object of a pool, whose link leads out
@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "freeze.h"
 
 struct py_interp;
 struct census; /* opaque; for one thread at a time */
@@ -57,6 +59,8 @@ struct census_stats {
 	uint64_t read_bytes;     /* how much heap was read: pools, and chunks of the C library */
 	uint64_t torn, retried;  /* pools that never agreed with themselves; copies made again, of pools and chunks */
 	bool ran, ran_known;     /* did the process run meanwhile? Else this is a still picture */
+	struct freeze_result freeze; /* .by FREEZE_NONE: it was not frozen */
+	int freeze_err;          /* why not, when it was to be: -errno of freezer__hold() */
 	bool partial;
 	char note[512];          /* what is not seen and why, when PARTIAL */
 	bool has_pools;          /* uses pymalloc */
@@ -65,9 +69,15 @@ struct census_stats {
 	struct census_arenas arenas; /* text is good until the next reading */
 };
 
+struct census_options {
+	struct freezer *freezer; /* borrowed: hold the process still while it is read; NULL: let it run */
+	uint64_t max_pause_ns;   /* no longer than that */
+};
+
 /* PY must outlive it. NULL: out of memory. */
 struct census *census__new(const struct py_interp *py);
 void census__free(struct census *c);
+void census__set_options(struct census *c, const struct census_options *options);
 
 /* One reading. 0, -ESRCH, -EPERM (the process ended, or is not ours to read), -EAGAIN (in the middle of exec), -ENOMEM or another errno of /proc. */
 int census__read(struct census *c);

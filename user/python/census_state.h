@@ -40,6 +40,7 @@ struct census_range {
 
 struct census {
 	const struct py_interp *py;
+	struct census_options options;
 	struct heap *heap;
 	struct census_type *types; /* [tag] */
 	uint32_t type_capacity;

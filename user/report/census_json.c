@@ -29,6 +29,10 @@ static void key__double_if(struct json_writer *w, const char *key, bool known, d
 		json__null(w);
 }
 
+static const char *const frozen_names[] = {
+	[CENSUS_FROZEN_CGROUP] = "cgroup", [CENSUS_FROZEN_SIGNAL] = "signal", [CENSUS_FROZEN_BEFORE] = "stopped before"
+};
+
 static void json__consistency(struct json_writer *w, const struct census_view *v)
 {
 	json__key(w, "consistency");
@@ -42,6 +46,19 @@ static void json__consistency(struct json_writer *w, const struct census_view *v
 	else
 		json__null(w);
 	key__double(w, "reading_s", v->reading_s);
+	json__key(w, "frozen_by");
+	if (v->frozen)
+		json__string(w, frozen_names[v->frozen]);
+	else
+		json__null(w);
+	key__double_if(w, "frozen_s", v->frozen, v->frozen_s);
+	json__key(w, "freeze_ended");
+	if (v->frozen)
+		json__bool(w, v->freeze_ended);
+	else
+		json__null(w);
+	if (v->freeze_error)
+		key__string(w, "freeze_error", v->freeze_error);
 	json__object_end(w);
 	key__string(w, "coverage", v->coverage_note ? "partial" : "full");
 	if (v->coverage_note)

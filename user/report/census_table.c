@@ -17,6 +17,23 @@ static void add_bytes(struct text *t, int columns, double bytes, bool sign, cons
 	text__addf(t, " %*s", columns, out);
 }
 
+static void print_frozen(struct lines *l, const struct census_view *v)
+{
+	static const char *const by[] = {[CENSUS_FROZEN_CGROUP] = "its cgroup", [CENSUS_FROZEN_SIGNAL] = "SIGSTOP"};
+
+	if (v->freeze_error) {
+		text__addf(&l->line, "; it could not be frozen: %s", v->freeze_error);
+		return;
+	}
+	if (v->frozen == CENSUS_FROZEN_BEFORE)
+		text__addf(&l->line, "; it was stopped before");
+	if (v->frozen != CENSUS_FROZEN_CGROUP && v->frozen != CENSUS_FROZEN_SIGNAL)
+		return;
+	text__addf(&l->line, "; frozen for %.1f ms (%s)", v->frozen_s * 1e3, by[v->frozen]);
+	if (v->freeze_ended)
+		text__addf(&l->line, ", not to the end: --max-pause was over");
+}
+
 static void print_head(struct lines *l, const struct census_view *v)
 {
 	time_t seconds = (time_t)(v->time_unix_ns / 1000000000);
@@ -44,6 +61,7 @@ static void print_head(struct lines *l, const struct census_view *v)
 		text__addf(&l->line, "torn, %" PRIu64 " pools of objects changed faster than they could be read", v->torn);
 		break;
 	}
+	print_frozen(l, v);
 	if (v->retried)
 		text__addf(&l->line, "; %" PRIu64 " copies made again", v->retried);
 	lines__end(l, v->grade == CENSUS_TORN ? STYLE_WARNING : STYLE_PLAIN);

@@ -30,6 +30,14 @@ enum census_grade {
 	CENSUS_TORN,  /* parts never agreed with themselves */
 };
 
+/* By what it was held still; enum freeze_by. */
+enum census_frozen {
+	CENSUS_RAN_FREE,
+	CENSUS_FROZEN_CGROUP,
+	CENSUS_FROZEN_SIGNAL,
+	CENSUS_FROZEN_BEFORE, /* was stopped already */
+};
+
 struct census_memory_view {
 	bool known, python_known, libc_known;
 	uint64_t rss_bytes, python_live_bytes, python_free_bytes, libc_used_bytes, libc_free_bytes, stacks_bytes, other_anon_bytes, file_bytes;
@@ -52,6 +60,10 @@ struct census_view {
 	const char *comm, *python; /* NULL: unknown */
 	enum census_grade grade;
 	bool ran, ran_known;
+	enum census_frozen frozen;
+	double frozen_s;
+	bool freeze_ended; /* when its time was over, before the reading was done */
+	const char *freeze_error; /* why it could not be frozen, as was wanted; else NULL */
 	uint64_t torn, retried;
 	double reading_s;
 	uint64_t read_bytes;

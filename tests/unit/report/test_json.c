@@ -269,7 +269,7 @@ static void census_conforms_to_its_schema(void **state)
 	};
 	struct census_view v = {
 		.time_unix_ns = 1763661000123000000, .elapsed_s = 10, .interval_s = 5, .pid = 4242, .comm = "python3", .python = "3.11.2",
-		.grade = CENSUS_NEAR, .ran = true, .ran_known = true, .coverage_note = "a part was swapped out", .rows = rows, .rows_cnt = 3,
+		.grade = CENSUS_NEAR, .ran = true, .ran_known = true, .frozen = CENSUS_FROZEN_SIGNAL, .frozen_s = 0.0101, .freeze_ended = true, .coverage_note = "a part was swapped out", .rows = rows, .rows_cnt = 3,
 		.memory = {.known = true, .libc_known = true, .rss_bytes = 9000000, .libc_used_bytes = 5},
 		.arenas = {.known = true, .bytes_each = 1 << 20, .cnt = 39, .sparse_cnt = 38, .kept_by = {{"app.Session", 399}, {NULL, 3}}},
 	};
@@ -286,6 +286,9 @@ static void census_conforms_to_its_schema(void **state)
 	assert_string_equal(node__get(n, "time")->string, "2025-11-20T17:50:00.123Z");
 	assert_string_equal(node__get(n, "coverage")->string, "partial");
 	assert_string_equal(node__get(node__get(n, "consistency"), "grade")->string, "near");
+	assert_string_equal(node__get(node__get(n, "consistency"), "frozen_by")->string, "signal");
+	assert_true(atof(node__get(node__get(n, "consistency"), "frozen_s")->text) == 0.0101);
+	assert_int_equal(node__get(node__get(n, "consistency"), "freeze_ended")->kind, 't');
 	row = node__get(n, "types")->first;
 	assert_string_equal(node__get(row, "type")->string, "app.Session");
 	assert_string_equal(node__get(row, "verdict")->string, "growing");
