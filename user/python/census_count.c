@@ -109,12 +109,75 @@ static void put(struct census *c, uint32_t tag, int64_t owner_bytes, int64_t byt
 		t->largest = owner_bytes + all;
 }
 
+/* What lies before a buffer, from LEAD bytes before it on. */
+static uint32_t lead_of(const struct census_buffer *b)
+{
+	return b->values ? LEAD_BYTES : b->hooked ? 16 + HOOK_BYTES : 16;
+}
+
+/* By the word in front of a chunk, if that is where glibc has some: another allocator may have given this. */
+static void size_of_buffer(struct census *c, const struct census_buffer *b, const unsigned char *lead)
+{
+	uint32_t at = lead_of(b), prefix;
+	enum managed_kind kind = py_layout__managed(c->py->layout);
+	uint64_t size, words[2];
+	uint64_t mapped, chunk;
+
+	if (b->values && (kind == MANAGED_VALUES_WORD || kind == MANAGED_TAGGED_WORD)) {
+		prefix = lead[at - 1];
+		if (!prefix || prefix % 8 || prefix > PREFIX_MAX_BYTES)
+			return;
+		at -= prefix;
+	}
+	if (b->hooked)
+		at -= HOOK_BYTES;
+	size = word(lead, at - 8);
+	chunk = b->addr - (lead_of(b) - at) - LIBC_CHUNK_HEADER_BYTES;
+	memcpy(words, lead + at - 16, sizeof(words));
+	/* pymalloc asked the raw domain, which has hooks, too */
+	if (b->hooked && heap_types__is_hook(words)) {
+		chunk -= HOOK_BYTES;
+		if (remote__read_u64(&c->py->mem, chunk + 8, &size))
+			return;
+	}
+	mapped = libc_mapping_bytes(size);
+	if (mapped && (chunk & 4095) == 0)
+		put(c, b->tag, b->owner_bytes, mapped - LIBC_CHUNK_HEADER_BYTES, b->times);
+	else if (!(size & CHUNK_IS_MAPPED) && (size & ~7ULL) >= 32 && size % 16 < 8 && census__in_heap(c, chunk))
+		put(c, b->tag, b->owner_bytes, (size & ~7ULL) - 8, b->times);
+}
+
+static uint32_t look_of(const struct census_buffer *b)
+{
+	return lead_of(b) + (b->values ? 8 : 0);
+}
+
+static void take_buffer(struct census *c, const struct census_buffer *b, const unsigned char *lead)
+{
+	/* struct _dictvalues of 3.13+: capacity, size, embedded */
+	bool embedded = b->values && py_layout__managed(c->py->layout) == MANAGED_INLINE && lead[LEAD_BYTES + 2];
+
+	if (!embedded)
+		size_of_buffer(c, b, lead);
+}
+
+/* Most buffers are near their owners. */
+static bool take_from_window(struct census *c, const struct census_buffer *b)
+{
+	const void *lead = c->walk ? libc_walk__peek(c->walk, b->addr - lead_of(b), look_of(b)) : NULL;
+
+	if (lead)
+		take_buffer(c, b, lead);
+	return lead;
+}
+
 /*
  * O owns the buffer at ADDR, or as many of that size as TIMES says. Values: the address is that of struct _dictvalues, or behind the prefix that 3.11
  * and 3.12 have; those that are part of an instance (3.13+) do not begin where a block does. Static tables of empty containers are nobody's.
  */
 static void own(struct census *c, const struct census_object *o, uint64_t addr, int64_t times, bool values)
 {
+	struct census_buffer b;
 	uint32_t bytes, behind;
 
 	if (addr < 4096 || addr >> 47 || (addr >= c->py->module_start && addr < c->py->module_end))
@@ -129,9 +192,12 @@ static void own(struct census *c, const struct census_object *o, uint64_t addr, 
 	}
 	if (!c->stats.has_libc)
 		return; /* nothing is known of its size */
+	b = (struct census_buffer){ addr, times, o->bytes, o->tag, values, o->hooked };
+	if (take_from_window(c, &b))
+		return;
 	if (c->buffer_cnt == CENSUS_BUFFERS_CNT)
 		census__flush_buffers(c);
-	c->buffers[c->buffer_cnt++] = (struct census_buffer){ addr, times, o->bytes, o->tag, values, o->hooked };
+	c->buffers[c->buffer_cnt++] = b;
 }
 
 static uint64_t field(const struct census_object *o, uint32_t off)
@@ -241,44 +307,6 @@ void census__see_block(void *census, const struct heap_seen *seen)
 			 });
 }
 
-/* What lies before a buffer, from LEAD bytes before it on. */
-static uint32_t lead_of(const struct census_buffer *b)
-{
-	return b->values ? LEAD_BYTES : b->hooked ? 16 + HOOK_BYTES : 16;
-}
-
-/* By the word in front of a chunk, if that is where glibc has some: another allocator may have given this. */
-static void size_of_buffer(struct census *c, const struct census_buffer *b, const unsigned char *lead)
-{
-	uint32_t at = lead_of(b), prefix;
-	enum managed_kind kind = py_layout__managed(c->py->layout);
-	uint64_t size, words[2];
-	uint64_t mapped, chunk;
-
-	if (b->values && (kind == MANAGED_VALUES_WORD || kind == MANAGED_TAGGED_WORD)) {
-		prefix = lead[at - 1];
-		if (!prefix || prefix % 8 || prefix > PREFIX_MAX_BYTES)
-			return;
-		at -= prefix;
-	}
-	if (b->hooked)
-		at -= HOOK_BYTES;
-	size = word(lead, at - 8);
-	chunk = b->addr - (lead_of(b) - at) - LIBC_CHUNK_HEADER_BYTES;
-	memcpy(words, lead + at - 16, sizeof(words));
-	/* pymalloc asked the raw domain, which has hooks, too */
-	if (b->hooked && heap_types__is_hook(words)) {
-		chunk -= HOOK_BYTES;
-		if (remote__read_u64(&c->py->mem, chunk + 8, &size))
-			return;
-	}
-	mapped = libc_mapping_bytes(size);
-	if (mapped && (chunk & 4095) == 0)
-		put(c, b->tag, b->owner_bytes, mapped - LIBC_CHUNK_HEADER_BYTES, b->times);
-	else if (!(size & CHUNK_IS_MAPPED) && (size & ~7ULL) >= 32 && size % 16 < 8 && census__in_heap(c, chunk))
-		put(c, b->tag, b->owner_bytes, (size & ~7ULL) - 8, b->times);
-}
-
 void census__flush_buffers(struct census *c)
 {
 	unsigned char (*leads)[LEAD_BYTES + 8] = calloc(CENSUS_BUFFERS_CNT, sizeof(*leads));
@@ -286,17 +314,12 @@ void census__flush_buffers(struct census *c)
 	int err = leads && items ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < c->buffer_cnt && !err; i++)
-		items[i] = (struct remote_item){ c->buffers[i].addr - lead_of(&c->buffers[i]), leads[i],
-						 lead_of(&c->buffers[i]) + (c->buffers[i].values ? 8 : 0), 0 };
+		items[i] = (struct remote_item){ c->buffers[i].addr - lead_of(&c->buffers[i]), leads[i], look_of(&c->buffers[i]), 0 };
 	if (!err)
 		err = remote__read_many(&c->py->mem, items, c->buffer_cnt);
-	for (size_t i = 0; i < c->buffer_cnt && !err; i++) {
-		/* struct _dictvalues of 3.13+: capacity, size, embedded */
-		bool embedded = c->buffers[i].values && py_layout__managed(c->py->layout) == MANAGED_INLINE && leads[i][LEAD_BYTES + 2];
-
-		if (items[i].ok && !embedded)
-			size_of_buffer(c, &c->buffers[i], leads[i]);
-	}
+	for (size_t i = 0; i < c->buffer_cnt && !err; i++)
+		if (items[i].ok)
+			take_buffer(c, &c->buffers[i], leads[i]);
 	if (err)
 		c->err = err;
 	c->buffer_cnt = 0;

@@ -360,8 +360,10 @@ int census__read_large(struct census *c)
 	if (err)
 		goto out_maps;
 	err = libc_walk__init(&l.walk, &c->py->mem, see_chunk, c);
+	c->walk = &l.walk;
 	if (!err)
 		err = walk_libc(&l);
+	c->walk = NULL;
 	libc_walk__free(&l.walk);
 	if (!err && !c->err && !c->status.swap_bytes)
 		err = census__follow_links(c);

@@ -56,6 +56,7 @@ struct census {
 	uint64_t mapped_bytes;                        /* of chunks that are mappings, in pages that exist */
 	struct census_range *heaps; /* of glibc, as they were before the reading: brk's, and those of threads' arenas; by address */
 	size_t heap_cnt, heap_capacity;
+	const struct libc_walk *walk; /* while it walks, else NULL */
 	/* Runs of the C library's heap that are walked; objects in them that the collector knows, by address. */
 	struct census_range *runs;
 	size_t run_cnt, run_capacity;
