@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "census.h"
@@ -51,6 +52,7 @@ struct run {
 	struct intern *strings;
 	struct stacks *stacks;
 	struct freezer *freezer; /* NULL: not wanted */
+	uint64_t seed;
 	regex_t filter;
 	bool has_filter;
 	sigset_t signals;
@@ -97,7 +99,8 @@ static int open_subject(struct run *r, struct subject *s, pid_t pid)
 		log_error("out of memory");
 		return EXIT_INTERNAL;
 	}
-	census__set_options(s->census, &(struct census_options){ .freezer = r->freezer, .max_pause_ns = r->o->max_pause_s * 1e9 });
+	census__set_options(s->census, &(struct census_options){ .freezer = r->freezer, .max_pause_ns = r->o->max_pause_s * 1e9,
+									   .sample = r->o->sample, .seed = r->seed });
 	return EXIT_FINE;
 }
 
@@ -123,7 +126,8 @@ static void compare(struct run *r, struct subject *s, const struct census_row *r
 
 	*out = (struct census_type_row){
 		.type = row->type, .objects = row->objects, .tracked = row->tracked, .bytes = row->bytes, .owned_bytes = row->owned_bytes,
-		.largest_bytes = row->largest_bytes, .uncollectable = row->uncollectable, .verdict = VERDICT_UNKNOWN,
+		.largest_bytes = row->largest_bytes, .objects_error = row->objects_error, .bytes_error = row->bytes_error,
+		.owned_bytes_error = row->owned_bytes_error, .uncollectable = row->uncollectable, .verdict = VERDICT_UNKNOWN,
 	};
 	*id = 0;
 	if (!r->o->every_s || !row->type || intern__string(r->strings, row->type, id))
@@ -260,7 +264,7 @@ static void describe_arenas(const struct census_stats *stats, struct census_aren
 {
 	const struct census_arenas *a = &stats->arenas;
 
-	*out = (struct census_arenas_view){ stats->has_pools, a->bytes_each, a->cnt, a->sparse_cnt, a->sparse_live_bytes, { { 0 } } };
+	*out = (struct census_arenas_view){ stats->has_pools && a->bytes_each, a->bytes_each, a->cnt, a->sparse_cnt, a->sparse_live_bytes, { { 0 } } };
 	for (size_t i = 0; i < sizeof(out->kept_by) / sizeof(out->kept_by[0]) && i < CENSUS_KEEPERS; i++) {
 		out->kept_by[i].type = a->kept_by[i].type;
 		out->kept_by[i].objects = a->kept_by[i].objects;
@@ -298,6 +302,9 @@ static int show(struct run *r, struct subject *s, double interval_s, double read
 		.frozen_s = stats.freeze.held_ns / 1e9,
 		.freeze_ended = stats.freeze.bound_ended,
 		.freeze_error = stats.freeze_err ? strerror(-stats.freeze_err) : NULL,
+		.sample = r->o->sample,
+		.clusters_read = stats.clusters_read,
+		.clusters = stats.clusters,
 		.torn = stats.torn,
 		.retried = stats.retried,
 		.reading_s = reading_s,
@@ -424,6 +431,8 @@ int cmd_census(const struct options *o)
 		return EXIT_UNSUPPORTED;
 	}
 	r.subjects = calloc(o->pids_cnt, sizeof(*r.subjects));
+	if (getrandom(&r.seed, sizeof(r.seed), 0) != sizeof(r.seed))
+		r.seed = clock__now_ns();
 	r.strings = intern__new();
 	r.stacks = r.strings ? stacks__new(r.strings) : NULL;
 	r.has_filter = o->filter && !regcomp(&r.filter, o->filter, REG_EXTENDED | REG_NOSUB);

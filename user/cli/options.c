@@ -34,6 +34,7 @@ enum key {
 	KEY_CGROUP,
 	KEY_EVERY,
 	KEY_FREEZE,
+	KEY_SAMPLE,
 	KEY_FLOOR,
 	KEY_FILTER,
 };
@@ -53,6 +54,7 @@ static const struct argp_option option_table[] = {
 	{ "top", 'n', "N", 0, "Growers shown (default 10); of census, types (default 30, with --json all)", 2 },
 	{ "every", KEY_EVERY, "SEC", 0, "census: read again and again, and show growth by type", 2 },
 	{ "freeze", KEY_FREEZE, NULL, 0, "census: a still picture: hold the process while it is read, no longer than --max-pause", 3 },
+	{ "sample", KEY_SAMPLE, "FRACTION", 0, "census: read a random part of the heap only (0.1 or 10%), and estimate the rest", 3 },
 	{ "floor", KEY_FLOOR, "N", 0, "census: leave out types with fewer objects", 4 },
 	{ "filter", KEY_FILTER, "REGEX", 0, "census: only types whose name this extended regular expression finds", 4 },
 	{ "mode", KEY_MODE, "budget|exact", 0, "budget: what tracing costs the target is bounded (default for -p and -a); exact: every allocation, many times slower (default for run)", 3 },
@@ -149,6 +151,22 @@ static double parse_percent(struct argp_state *state, const char *arg)
 	return v;
 }
 
+static double parse_fraction(struct argp_state *state, const char *arg)
+{
+	char *end;
+	double v;
+
+	errno = 0;
+	v = strtod(arg, &end);
+	if (end != arg && *end == '%') {
+		v /= 100;
+		end++;
+	}
+	if (errno || end == arg || *end || !(v >= 0.0001 && v < 1))
+		argp_error(state, "--sample: '%s' is no fraction from 0.0001 to below 1 (examples: 0.1, 5%%)", arg);
+	return v;
+}
+
 static uint32_t parse_number(struct argp_state *state, const char *name, const char *arg, unsigned long min, unsigned long max)
 {
 	char *end;
@@ -194,8 +212,8 @@ static void choose_top(struct options *o)
 static void check_census(struct argp_state *state, const struct options *o)
 {
 	if (o->command != CMD_CENSUS) {
-		if (o->every_s || o->floor || o->filter || o->freeze)
-			argp_error(state, "--every, --floor, --filter and --freeze are for census");
+		if (o->every_s || o->floor || o->filter || o->freeze || o->sample)
+			argp_error(state, "--every, --floor, --filter, --freeze and --sample are for census");
 		return;
 	}
 	if (o->all || o->children)
@@ -289,6 +307,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_FREEZE:
 		o->freeze = true;
+		break;
+	case KEY_SAMPLE:
+		o->sample = parse_fraction(state, arg);
 		break;
 	case KEY_FLOOR:
 		o->floor = parse_number(state, "floor", arg, 0, UINT32_MAX);

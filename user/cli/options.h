@@ -40,6 +40,7 @@ struct options {
 	const char *output; /* run: where the report goes, NULL: stderr */
 	int verbose;
 	bool freeze;         /* census: hold the process still while it is read */
+	double sample;       /* census: the fraction of the heap to read, 0: all */
 	double every_s;      /* census: between two readings, 0: one is enough */
 	uint32_t floor;      /* census: types with fewer objects are left out */
 	const char *filter;  /* census: a valid extended regular expression, NULL: all types */

@@ -31,6 +31,8 @@ struct census_row {
 	int64_t owned_bytes; /* BYTES, and the buffers that these objects own: items, keys, values, tables */
 	int64_t largest_bytes; /* of one object with what it owns */
 	int64_t uncollectable; /* in gc.garbage; -1: unknown */
+	/* Half-widths of 95 % intervals, of a sample; else 0. LARGEST_BYTES is that of what was read. */
+	int64_t objects_error, bytes_error, owned_bytes_error;
 };
 
 /* Where the memory of the process is. All but the first add up to it. */
@@ -57,6 +59,7 @@ struct census_arenas {
 struct census_stats {
 	uint64_t cpu_ns;         /* what the reading cost us */
 	uint64_t read_bytes;     /* how much heap was read: pools, and chunks of the C library */
+	uint64_t clusters_read, clusters; /* of a sample: pools, or where there are none stretches of 16 KiB of the C library's heap */
 	uint64_t torn, retried;  /* pools that never agreed with themselves; copies made again, of pools and chunks */
 	bool ran, ran_known;     /* did the process run meanwhile? Else this is a still picture */
 	struct freeze_result freeze; /* .by FREEZE_NONE: it was not frozen */
@@ -66,12 +69,14 @@ struct census_stats {
 	bool has_pools;          /* uses pymalloc */
 	bool has_libc;           /* its C library's heap is glibc's */
 	struct census_memory memory;
-	struct census_arenas arenas; /* text is good until the next reading */
+	struct census_arenas arenas; /* bytes_each 0: not known, as of a sample. Text is good until the next reading */
 };
 
 struct census_options {
 	struct freezer *freezer; /* borrowed: hold the process still while it is read; NULL: let it run */
 	uint64_t max_pause_ns;   /* no longer than that */
+	double sample;           /* read this fraction of the pools, estimate the rest; 0: read all */
+	uint64_t seed;           /* of the sample */
 };
 
 /* PY must outlive it. NULL: out of memory. */

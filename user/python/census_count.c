@@ -48,7 +48,7 @@ struct census_type *census__type(struct census *c, uint32_t tag)
 		c->type_capacity = capacity;
 	}
 	t = &c->types[tag];
-	if (!t->known) {
+	if (!t->known && tag >= TAG_FIRST) {
 		t->known = true;
 		if (py_type__owner(c->py, c->heap->types.types[tag].addr, &t->owner))
 			t->owner = (struct py_owner){ 0 };
@@ -80,7 +80,6 @@ uint64_t census__gc_next(const struct py_interp *py, const unsigned char *header
 static bool pool_block(const struct census *c, uint64_t addr, uint32_t *bytes, uint32_t *behind)
 {
 	const struct found_pool *p;
-	struct heap_block b;
 
 	if (c->heap->found) {
 		p = found_pools__of(c->heap->found, addr);
@@ -90,11 +89,7 @@ static bool pool_block(const struct census *c, uint64_t addr, uint32_t *bytes, u
 		*behind = (addr - p->addr - POOL_HEADER_BYTES) % p->block_bytes;
 		return true;
 	}
-	if (!heap__at(c->heap, addr, &b))
-		return false;
-	*bytes = b.bytes;
-	*behind = addr - b.addr;
-	return true;
+	return heap__place(c->heap, addr, bytes, behind);
 }
 
 static void put(struct census *c, uint32_t tag, int64_t owner_bytes, int64_t bytes, int64_t times)
@@ -171,6 +166,18 @@ static bool take_from_window(struct census *c, const struct census_buffer *b)
 	return lead;
 }
 
+/* Blocks that are no object, less those that an object owns: a cluster's share of both, wherever these are. */
+static void count_buffer(struct census *c, int64_t cnt, int64_t bytes)
+{
+	struct census_type *t = census__type(c, TAG_BUFFER);
+
+	if (!t)
+		return;
+	census_sample__touch(c, t, TAG_BUFFER);
+	census__add(&t->objects, cnt);
+	census__add(&t->bytes, bytes);
+}
+
 /*
  * O owns the buffer at ADDR, or as many of that size as TIMES says. Values: the address is that of struct _dictvalues, or behind the prefix that 3.11
  * and 3.12 have; those that are part of an instance (3.13+) do not begin where a block does. Static tables of empty containers are nobody's.
@@ -185,6 +192,8 @@ static void own(struct census *c, const struct census_object *o, uint64_t addr, 
 	if (pool_block(c, addr, &bytes, &behind)) {
 		if (values && py_layout__managed(c->py->layout) == MANAGED_INLINE && behind != (o->hooked ? HOOK_BYTES : 0))
 			return;
+		if (c->options.sample)
+			count_buffer(c, -times, -times * bytes);
 		c->owned_blocks += times;
 		c->owned_block_bytes += times * bytes;
 		put(c, o->tag, o->bytes, bytes, times);
@@ -276,6 +285,7 @@ void census__count(struct census *c, const struct census_object *o)
 
 	if (!t)
 		return;
+	census_sample__touch(c, t, o->tag);
 	t->objects++;
 	census__add(&t->bytes, o->bytes);
 	if ((int64_t)o->bytes > t->largest)
@@ -295,8 +305,13 @@ void census__see_block(void *census, const struct heap_seen *seen)
 	struct census *c = census;
 	uint32_t off = seen->object_off;
 
-	if (seen->tag == TAG_BUFFER || c->err)
+	if (c->err)
 		return;
+	if (seen->tag == TAG_BUFFER) {
+		if (c->options.sample)
+			count_buffer(c, 1, seen->bytes);
+		return;
+	}
 	census__count(c, &(struct census_object){
 				 .addr = seen->addr + off,
 				 .header = (const unsigned char *)seen->content + off,
@@ -309,9 +324,9 @@ void census__see_block(void *census, const struct heap_seen *seen)
 
 void census__flush_buffers(struct census *c)
 {
-	unsigned char (*leads)[LEAD_BYTES + 8] = calloc(CENSUS_BUFFERS_CNT, sizeof(*leads));
-	struct remote_item *items = calloc(CENSUS_BUFFERS_CNT, sizeof(*items));
-	int err = leads && items ? 0 : -ENOMEM;
+	unsigned char (*leads)[LEAD_BYTES + 8] = c->buffer_cnt ? calloc(c->buffer_cnt, sizeof(*leads)) : NULL;
+	struct remote_item *items = c->buffer_cnt ? calloc(c->buffer_cnt, sizeof(*items)) : NULL;
+	int err = !c->buffer_cnt || (leads && items) ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < c->buffer_cnt && !err; i++)
 		items[i] = (struct remote_item){ c->buffers[i].addr - lead_of(&c->buffers[i]), leads[i], look_of(&c->buffers[i]), 0 };

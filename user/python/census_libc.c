@@ -100,7 +100,7 @@ static void see_chunk(void *ctx, const struct libc_chunk *chunk)
 
 	if (chunk->mapped)
 		add_mapped(c, chunk);
-	if (c->err || (c->stats.has_pools && chunk->bytes <= POOL_BLOCK_MAX_BYTES))
+	if (c->err || (c->stats.has_pools && chunk->bytes <= POOL_BLOCK_MAX_BYTES) || !census_sample__takes_chunk(c, chunk->addr, chunk->bytes))
 		return;
 	if (count_numbers(c, chunk))
 		return;
@@ -109,7 +109,7 @@ static void see_chunk(void *ctx, const struct libc_chunk *chunk)
 		return;
 	if (c->heap->types.types[tag].shape.gc)
 		census__note_found(c, chunk->addr + off);
-	census__count(c, &(struct census_object){
+	census_sample__count(c, &(struct census_object){
 				 .addr = chunk->addr + off,
 				 .header = (const unsigned char *)chunk->head + off,
 				 .available = chunk->head_bytes - off,
@@ -364,6 +364,7 @@ int census__read_large(struct census *c)
 	if (!err)
 		err = walk_libc(&l);
 	c->walk = NULL;
+	census_sample__end_stretch(c);
 	libc_walk__free(&l.walk);
 	if (!err && !c->err && !c->status.swap_bytes)
 		err = census__follow_links(c);

@@ -17,6 +17,11 @@ enum {
 	CENSUS_BUFFERS_CNT = 1024,
 };
 
+/* What is counted of a type. */
+struct census_part {
+	int64_t objects, tracked, bytes, buffer_bytes;
+};
+
 /* By tag. */
 struct census_type {
 	bool known; /* what follows was asked */
@@ -24,6 +29,9 @@ struct census_type {
 	int64_t basicsize, itemsize;
 	int64_t objects, tracked, bytes, buffer_bytes, largest, uncollectable;
 	int64_t keeping; /* of these, in sparse arenas */
+	int64_t objects_error, bytes_error, owned_error; /* half-widths of 95 % intervals */
+	struct census_part before; /* the cluster in which it is TOUCHED */
+	bool touched;
 };
 
 /* A buffer that is in no pool: its size is in front of it. */
@@ -34,6 +42,22 @@ struct census_buffer {
 	bool values, hooked;
 };
 
+/* Clusters that were read: pools of one block size, or stretches of the C library's heap (0). */
+struct census_stratum {
+	double cnt, live, live_squares;
+};
+
+struct census_sample {
+	struct map sums; /* by type and stratum */
+	struct census_stratum strata[HEAP_STRATA];
+	uint32_t *touched; /* tags of which something is in the cluster that is read */
+	size_t touched_cnt, touched_capacity;
+	bool in_cluster;   /* what is counted now is of a cluster; else it is not sampled */
+	uint64_t clusters_read;
+	uint64_t stretch, stretch_live, stretches, stretches_live;
+	bool taken; /* STRETCH */
+};
+
 struct census_range {
 	uint64_t start, end;
 };
@@ -41,6 +65,7 @@ struct census_range {
 struct census {
 	const struct py_interp *py;
 	struct census_options options;
+	struct census_sample sample;
 	struct heap *heap;
 	struct census_type *types; /* [tag] */
 	uint32_t type_capacity;
@@ -94,6 +119,20 @@ void census__flush_buffers(struct census *c);
 void census__add(int64_t *total, int64_t n);
 /* Of an object that begins behind HEADER: where its collector's links lead; 0: the collector does not track it. */
 uint64_t census__gc_next(const struct py_interp *py, const unsigned char *header);
+
+/* census_sample.c: nothing happens there without options.sample */
+void census_sample__begin(struct census *c);
+void census_sample__free(struct census *c);
+/* T is about to be counted. */
+void census_sample__touch(struct census *c, struct census_type *t, uint32_t tag);
+void census_sample__see_pool(void *census, uint32_t block_bytes, uint32_t live);
+/* Is the chunk at ADDR to be looked at? In order of addresses, if there are no pools. */
+bool census_sample__takes_chunk(struct census *c, uint64_t addr, uint64_t bytes);
+/* As census__count(), of what a chunk holds. */
+void census_sample__count(struct census *c, const struct census_object *o);
+void census_sample__end_stretch(struct census *c);
+/* What was counted in the sample becomes estimates of all. */
+void census_sample__finish(struct census *c);
 
 /* census_libc.c */
 /* Is the C library's heap glibc's, and where are its parts? 0 or -errno. */

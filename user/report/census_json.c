@@ -65,6 +65,20 @@ static void json__consistency(struct json_writer *w, const struct census_view *v
 		key__string(w, "coverage_note", v->coverage_note);
 }
 
+static void json__sample(struct json_writer *w, const struct census_view *v)
+{
+	json__key(w, "sample");
+	if (!v->sample) {
+		json__null(w);
+		return;
+	}
+	json__object_begin(w);
+	key__double(w, "fraction", v->sample);
+	key__int(w, "read", v->clusters_read);
+	key__int(w, "of", v->clusters);
+	json__object_end(w);
+}
+
 static void json__type(struct json_writer *w, const struct census_type_row *r)
 {
 	json__object_begin(w);
@@ -74,6 +88,9 @@ static void json__type(struct json_writer *w, const struct census_type_row *r)
 	key__int(w, "bytes", r->bytes);
 	key__int(w, "owned_bytes", r->owned_bytes);
 	key__int(w, "largest_bytes", r->largest_bytes);
+	key__int(w, "objects_error", r->objects_error);
+	key__int(w, "bytes_error", r->bytes_error);
+	key__int(w, "owned_bytes_error", r->owned_bytes_error);
 	key__int_if(w, "delta_objects", r->delta_known, r->delta_objects);
 	key__int_if(w, "delta_bytes", r->delta_known, r->delta_bytes);
 	key__int_if(w, "delta_owned_bytes", r->delta_known, r->delta_owned_bytes);
@@ -135,6 +152,7 @@ void census_view__json(const struct census_view *v, struct text *out)
 	key__string(&w, "comm", v->comm);
 	key__string(&w, "python", v->python);
 	json__consistency(&w, v);
+	json__sample(&w, v);
 	json__key(&w, "types");
 	json__array_begin(&w);
 	for (size_t i = 0; i < v->rows_cnt; i++)

@@ -62,6 +62,9 @@ static void print_head(struct lines *l, const struct census_view *v)
 		break;
 	}
 	print_frozen(l, v);
+	if (v->sample)
+		text__addf(&l->line, "; a sample, %" PRIu64 " of %" PRIu64 " %s", v->clusters_read, v->clusters,
+			   v->memory.python_known ? "pools" : "stretches of 16 KiB");
 	if (v->retried)
 		text__addf(&l->line, "; %" PRIu64 " copies made again", v->retried);
 	lines__end(l, v->grade == CENSUS_TORN ? STYLE_WARNING : STYLE_PLAIN);
@@ -72,6 +75,22 @@ static void print_head(struct lines *l, const struct census_view *v)
 	}
 }
 
+static void add_error(struct text *t, int64_t error)
+{
+	char number[32];
+
+	snprintf(number, sizeof(number), "%" PRId64, error);
+	text__addf(t, " %*s±%s", strlen(number) > 8 ? 0 : (int)(8 - strlen(number)), "", number);
+}
+
+static void add_bytes_error(struct text *t, int64_t error)
+{
+	char number[16];
+
+	units__format_bytes(number, error);
+	text__addf(t, " %*s±%s", strlen(number) > 10 ? 0 : (int)(10 - strlen(number)), "", number);
+}
+
 static void print_row(struct lines *l, const struct census_view *v, const struct census_type_row *r)
 {
 	const char *name = r->type ? r->type : "(type unknown)";
@@ -79,12 +98,16 @@ static void print_row(struct lines *l, const struct census_view *v, const struct
 	char change[32];
 
 	text__addf(&l->line, "%9" PRId64, r->objects);
+	if (v->sample)
+		add_error(&l->line, r->objects_error);
 	if (v->interval_s > 0) {
 		snprintf(change, sizeof(change), "%+" PRId64, r->delta_known ? r->delta_objects : 0);
 		text__addf(&l->line, " %9s", change);
 	}
 	add_bytes(&l->line, 11, r->bytes, false, "");
 	add_bytes(&l->line, 11, r->owned_bytes, false, "");
+	if (v->sample)
+		add_bytes_error(&l->line, r->owned_bytes_error);
 	text__addf(&l->line, " %5.1f%%", v->bytes ? 100.0 * r->owned_bytes / v->bytes : 0);
 	if (v->interval_s > 0) {
 		add_bytes(&l->line, 12, r->delta_known ? r->delta_owned_bytes : 0, true, "");
@@ -106,11 +129,19 @@ static void print_types(struct lines *l, const struct census_view *v)
 {
 	char bytes[16];
 
+	text__addf(&l->line, "%9s", "objects");
+	if (v->sample)
+		text__addf(&l->line, " %9s", "95 %");
 	if (v->interval_s > 0)
-		text__addf(&l->line, "%9s %9s %11s %11s %6s %12s %14s %-7s %s", "objects", "change", "bytes", "with owned", "share", "change", "rate",
-			   "verdict", "type");
+		text__addf(&l->line, " %9s", "change");
+	text__addf(&l->line, " %11s %11s", "bytes", "with owned");
+	if (v->sample)
+		text__addf(&l->line, " %11s", "95 %");
+	text__addf(&l->line, " %6s", "share");
+	if (v->interval_s > 0)
+		text__addf(&l->line, " %12s %14s %-7s type", "change", "rate", "verdict");
 	else
-		text__addf(&l->line, "%9s %11s %11s %6s %11s %s", "objects", "bytes", "with owned", "share", "largest", "type");
+		text__addf(&l->line, " %11s type", "largest");
 	lines__end(l, STYLE_BOLD);
 	for (size_t i = 0; i < v->rows_cnt; i++)
 		print_row(l, v, &v->rows[i]);

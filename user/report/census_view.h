@@ -17,6 +17,7 @@ struct census_type_row {
 	const char *type; /* NULL: unknown */
 	int64_t objects, tracked, bytes, owned_bytes, largest_bytes;
 	int64_t uncollectable; /* -1: unknown */
+	int64_t objects_error, bytes_error, owned_bytes_error; /* half-widths of 95 % intervals; 0: exact */
 	bool delta_known;
 	int64_t delta_objects, delta_bytes, delta_owned_bytes; /* since the reading before */
 	int64_t gained_objects, gained_bytes;                  /* owned bytes, since the first */
@@ -64,6 +65,8 @@ struct census_view {
 	double frozen_s;
 	bool freeze_ended; /* when its time was over, before the reading was done */
 	const char *freeze_error; /* why it could not be frozen, as was wanted; else NULL */
+	double sample; /* the fraction that was wanted; 0: all was read */
+	uint64_t clusters_read, clusters;
 	uint64_t torn, retried;
 	double reading_s;
 	uint64_t read_bytes;

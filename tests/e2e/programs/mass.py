@@ -2,7 +2,7 @@
 """A heap of any size, and a thread that runs all the time if it is told to. Each command is one line, answered by "done JSON".
 
     instances N   keeps N instances of Point      tuples N   keeps N pairs, and as many floats
-    mixed N       keeps N objects of each of several types, in turns; every third is dropped again, unevenly
+    mixed N       keeps objects of several types, made and dropped in N rounds that are different in length and kind
     spin          begins to run all the time      turns      how many times it has gone round, since the answer before
     collect N     as many full collections
     ping, quit
@@ -10,6 +10,7 @@
 import gc
 import json
 import os
+import random
 import sys
 import threading
 
@@ -22,10 +23,6 @@ class Pair(object):
     def __init__(self, number):
         self.number = number
         self.name = None
-
-
-class Rare(object):
-    __slots__ = ("a",)
 
 
 KEPT = []
@@ -43,20 +40,21 @@ def tuples(number):
 
 
 def mixed(number):
+    makers = [lambda i: Point(), Pair, lambda i: {"key": i}, lambda i: [i, i + 1], lambda i: "text %d" % i, lambda i: (i, float(i)), float]
+    chance = random.Random(11)
     kept = []
-    for i in range(number):
-        kept.append([Point(), Pair(i), {"key": i}, [i, i + 1], "text %d" % i, (i, float(i))])
-        if i % 16 == 0:
-            kept[-1].append(Rare())
-    # runs of different length go, so that pools differ
-    gone = 0
-    for begin in range(0, number, 1000):
-        length = begin * 7919 % 900
-        for i in range(begin, min(begin + length, number)):
+    while number > 0:
+        # as a program does it: one kind of work after the other, each with objects of its own
+        mine = [make for make in makers if chance.random() < 0.5]
+        for _ in range(chance.randrange(50, 1500)):
+            kept.append([make(number) for make in mine])
+            number -= 1
+    # and what belongs together goes together
+    for begin in range(0, len(kept), 700):
+        for i in range(begin, min(begin + chance.randrange(600), len(kept))):
             kept[i] = None
-            gone += 1
     KEPT.append(kept)
-    return number - gone
+    return len(kept)
 
 
 def spin(_):
