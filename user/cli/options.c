@@ -35,6 +35,8 @@ enum key {
 	KEY_EVERY,
 	KEY_FREEZE,
 	KEY_SAMPLE,
+	KEY_NEW_SINCE,
+	KEY_SURVIVED,
 	KEY_FLOOR,
 	KEY_FILTER,
 };
@@ -55,6 +57,8 @@ static const struct argp_option option_table[] = {
 	{ "every", KEY_EVERY, "SEC", 0, "census: read again and again, and show growth by type", 2 },
 	{ "freeze", KEY_FREEZE, NULL, 0, "census: a still picture: hold the process while it is read, no longer than --max-pause", 3 },
 	{ "sample", KEY_SAMPLE, "FRACTION", 0, "census: read a random part of the heap only (0.1 or 10%), and estimate the rest", 3 },
+	{ "new-since", KEY_NEW_SINCE, "TIME", 0, "census: mark what is there, wait that long, and show only objects that are new since", 2 },
+	{ "survived", KEY_SURVIVED, "N|TIME", 0, "Leave out what has survived fewer than N full collections; with --new-since also: what has not been there for TIME (with a unit: 20s)", 4 },
 	{ "floor", KEY_FLOOR, "N", 0, "census: leave out types with fewer objects", 4 },
 	{ "filter", KEY_FILTER, "REGEX", 0, "census: only types whose name this extended regular expression finds", 4 },
 	{ "mode", KEY_MODE, "budget|exact", 0, "budget: what tracing costs the target is bounded (default for -p and -a); exact: every allocation, many times slower (default for run)", 3 },
@@ -167,6 +171,26 @@ static double parse_fraction(struct argp_state *state, const char *arg)
 	return v;
 }
 
+/* A number is one of collections, a time has a unit. */
+static void parse_survived(struct argp_state *state, struct options *o, const char *arg)
+{
+	char *end;
+	unsigned long cnt;
+
+	o->survived_gcs = 0;
+	o->survived_s = 0;
+	errno = 0;
+	cnt = strtoul(arg, &end, 10);
+	if (*arg >= '0' && *arg <= '9' && !*end) {
+		if (errno || !cnt || cnt > UINT32_MAX)
+			argp_error(state, "--survived: '%s' is no number of full collections", arg);
+		o->survived_gcs = cnt;
+		return;
+	}
+	if (units__parse_seconds(arg, &o->survived_s) || o->survived_s < 0.1 || o->survived_s > 366 * 86400.0)
+		argp_error(state, "--survived: '%s' is neither a number of full collections nor a time from 0.1 s on (examples: 2, 20s, 10m)", arg);
+}
+
 static uint32_t parse_number(struct argp_state *state, const char *name, const char *arg, unsigned long min, unsigned long max)
 {
 	char *end;
@@ -212,14 +236,22 @@ static void choose_top(struct options *o)
 static void check_census(struct argp_state *state, const struct options *o)
 {
 	if (o->command != CMD_CENSUS) {
-		if (o->every_s || o->floor || o->filter || o->freeze || o->sample)
-			argp_error(state, "--every, --floor, --filter, --freeze and --sample are for census");
+		if (o->every_s || o->floor || o->filter || o->freeze || o->sample || o->new_since_s)
+			argp_error(state, "--every, --floor, --filter, --freeze, --sample and --new-since are for census");
+		if (o->survived_s)
+			argp_error(state, "--survived: a number of full collections; for a time, --min-age");
 		return;
 	}
 	if (o->all || o->children)
 		argp_error(state, "census reads the processes that are named: -p PID");
 	if (!o->pids_cnt)
 		argp_error(state, "which process? census -p PID");
+	if ((o->survived_s || o->survived_gcs) && !o->new_since_s)
+		argp_error(state, "--survived needs --new-since: a reading cannot tell how old an object is");
+	if (o->survived_s >= o->new_since_s && o->survived_s)
+		argp_error(state, "--survived: what is new since then cannot have been there so long: longer than --new-since");
+	if (o->new_since_s && o->sample)
+		argp_error(state, "--new-since needs all objects: --sample does not go with it");
 	if (o->duration_s && !o->every_s)
 		argp_error(state, "--duration needs --every: one reading ends by itself");
 }
@@ -310,6 +342,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_SAMPLE:
 		o->sample = parse_fraction(state, arg);
+		break;
+	case KEY_NEW_SINCE:
+		o->new_since_s = parse_time(state, "new-since", arg, 0.1);
+		break;
+	case KEY_SURVIVED:
+		parse_survived(state, o, arg);
 		break;
 	case KEY_FLOOR:
 		o->floor = parse_number(state, "floor", arg, 0, UINT32_MAX);

@@ -56,6 +56,7 @@ void census__free(struct census *c)
 	heap__free(c->heap);
 	map__free(&c->linked);
 	census_sample__free(c);
+	census_since__free(c);
 	free(c->types);
 	free(c->runs);
 	free(c->mapped);
@@ -79,6 +80,7 @@ static void begin(struct census *c)
 	c->heap_cnt = c->buffer_cnt = c->run_cnt = c->mapped_cnt = c->found_cnt = c->link_cnt = 0;
 	c->found_unsorted = false;
 	census_sample__begin(c);
+	census_since__begin(c);
 	map__free(&c->linked);
 	map__init(&c->linked, sizeof(uint64_t), 1);
 }
@@ -159,6 +161,9 @@ static void add_row(struct census *c, const struct census_type *t, const char *n
 		.bytes = t->bytes,
 		.owned_bytes = t->bytes + t->buffer_bytes < t->bytes ? INT64_MAX : t->bytes + t->buffer_bytes,
 		.largest_bytes = t->largest,
+		.new_objects = t->new_objects,
+		.new_bytes = t->new_bytes,
+		.new_owned_bytes = t->new_bytes + t->new_buffer_bytes < t->new_bytes ? INT64_MAX : t->new_bytes + t->new_buffer_bytes,
 		.uncollectable = garbage_known ? t->uncollectable : -1,
 		.objects_error = t->objects_error,
 		.bytes_error = t->bytes_error,
@@ -216,6 +221,9 @@ static void merge_names(struct census *c)
 		}
 		last->objects += row->objects;
 		last->tracked += row->tracked;
+		last->new_objects += row->new_objects;
+		census__add(&last->new_bytes, row->new_bytes);
+		census__add(&last->new_owned_bytes, row->new_owned_bytes);
 		census__add(&last->objects_error, row->objects_error);
 		census__add(&last->bytes_error, row->bytes_error);
 		census__add(&last->owned_bytes_error, row->owned_bytes_error);
@@ -367,6 +375,11 @@ int census__read(struct census *c)
 	census__read_arenas(c);
 	c->stats.cpu_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
 	return 0;
+}
+
+uint32_t census__reading(const struct census *c)
+{
+	return c->heap->stats.readings;
 }
 
 size_t census__rows(const struct census *c, const struct census_row **out)

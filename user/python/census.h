@@ -30,6 +30,7 @@ struct census_row {
 	int64_t bytes;    /* as the allocator gives them, with what lies in front of an object */
 	int64_t owned_bytes; /* BYTES, and the buffers that these objects own: items, keys, values, tables */
 	int64_t largest_bytes; /* of one object with what it owns */
+	int64_t new_objects, new_bytes, new_owned_bytes; /* of these, those that are new as census_options say; of buffers it is not known */
 	int64_t uncollectable; /* in gc.garbage; -1: unknown */
 	/* Half-widths of 95 % intervals, of a sample; else 0. LARGEST_BYTES is that of what was read. */
 	int64_t objects_error, bytes_error, owned_bytes_error;
@@ -77,6 +78,9 @@ struct census_options {
 	uint64_t max_pause_ns;   /* no longer than that */
 	double sample;           /* read this fraction of the pools, estimate the rest; 0: read all */
 	uint64_t seed;           /* of the sample */
+	bool remember;           /* objects that are in no pool, from one reading to the next: 16 bytes for each; those in pools always are */
+	/* Which are new: those first found in a reading from NEW_FROM to NEW_TO (census__reading()), and there in all since. To be set before the reading. */
+	uint32_t new_from, new_to;
 };
 
 /* PY must outlive it. NULL: out of memory. */
@@ -87,6 +91,8 @@ void census__set_options(struct census *c, const struct census_options *options)
 /* One reading. 0, -ESRCH, -EPERM (the process ended, or is not ours to read), -EAGAIN (in the middle of exec), -ENOMEM or another errno of /proc. */
 int census__read(struct census *c);
 
+/* Number of the last reading, from 1 on; 0: there was none. */
+uint32_t census__reading(const struct census *c);
 /* Of the last reading, most owned bytes first. Good until the next one. */
 size_t census__rows(const struct census *c, const struct census_row **out);
 void census__stats(const struct census *c, struct census_stats *out);

@@ -92,16 +92,18 @@ static bool pool_block(const struct census *c, uint64_t addr, uint32_t *bytes, u
 	return heap__place(c->heap, addr, bytes, behind);
 }
 
-static void put(struct census *c, uint32_t tag, int64_t owner_bytes, int64_t bytes, int64_t times)
+static void put(struct census *c, const struct census_buffer *b, int64_t bytes)
 {
-	struct census_type *t = &c->types[tag];
+	struct census_type *t = &c->types[b->tag];
 	int64_t all;
 
-	if (__builtin_mul_overflow(bytes, times, &all) || all < 0 || (uint64_t)all > c->status.rss_bytes + c->status.swap_bytes)
+	if (__builtin_mul_overflow(bytes, b->times, &all) || all < 0 || (uint64_t)all > c->status.rss_bytes + c->status.swap_bytes)
 		return;
 	census__add(&t->buffer_bytes, all);
-	if (owner_bytes + all > t->largest)
-		t->largest = owner_bytes + all;
+	if (b->is_new)
+		census__add(&t->new_buffer_bytes, all);
+	if (b->owner_bytes + all > t->largest)
+		t->largest = b->owner_bytes + all;
 }
 
 /* What lies before a buffer, from LEAD bytes before it on. */
@@ -137,9 +139,9 @@ static void size_of_buffer(struct census *c, const struct census_buffer *b, cons
 	}
 	mapped = libc_mapping_bytes(size);
 	if (mapped && (chunk & 4095) == 0)
-		put(c, b->tag, b->owner_bytes, mapped - LIBC_CHUNK_HEADER_BYTES, b->times);
+		put(c, b, mapped - LIBC_CHUNK_HEADER_BYTES);
 	else if (!(size & CHUNK_IS_MAPPED) && (size & ~7ULL) >= 32 && size % 16 < 8 && census__in_heap(c, chunk))
-		put(c, b->tag, b->owner_bytes, (size & ~7ULL) - 8, b->times);
+		put(c, b, (size & ~7ULL) - 8);
 }
 
 static uint32_t look_of(const struct census_buffer *b)
@@ -184,7 +186,7 @@ static void count_buffer(struct census *c, int64_t cnt, int64_t bytes)
  */
 static void own(struct census *c, const struct census_object *o, uint64_t addr, int64_t times, bool values)
 {
-	struct census_buffer b;
+	const struct census_buffer b = { addr, times, o->bytes, o->tag, values, o->hooked, o->is_new };
 	uint32_t bytes, behind;
 
 	if (addr < 4096 || addr >> 47 || (addr >= c->py->module_start && addr < c->py->module_end))
@@ -196,12 +198,11 @@ static void own(struct census *c, const struct census_object *o, uint64_t addr, 
 			count_buffer(c, -times, -times * bytes);
 		c->owned_blocks += times;
 		c->owned_block_bytes += times * bytes;
-		put(c, o->tag, o->bytes, bytes, times);
+		put(c, &b, bytes);
 		return;
 	}
 	if (!c->stats.has_libc)
 		return; /* nothing is known of its size */
-	b = (struct census_buffer){ addr, times, o->bytes, o->tag, values, o->hooked };
 	if (take_from_window(c, &b))
 		return;
 	if (c->buffer_cnt == CENSUS_BUFFERS_CNT)
@@ -278,7 +279,12 @@ static void own_all(struct census *c, const struct census_object *o, const struc
 		own_managed(c, o);
 }
 
-void census__count(struct census *c, const struct census_object *o)
+static bool is_new(const struct census *c, uint32_t since)
+{
+	return since >= c->options.new_from && since <= c->options.new_to;
+}
+
+void census__count(struct census *c, struct census_object *o)
 {
 	struct census_type *t = census__type(c, o->tag);
 	uint64_t next;
@@ -288,6 +294,11 @@ void census__count(struct census *c, const struct census_object *o)
 	census_sample__touch(c, t, o->tag);
 	t->objects++;
 	census__add(&t->bytes, o->bytes);
+	o->is_new = is_new(c, o->since ? o->since : census_since__of(c, o->addr, o->tag));
+	if (o->is_new) {
+		t->new_objects++;
+		census__add(&t->new_bytes, o->bytes);
+	}
 	if ((int64_t)o->bytes > t->largest)
 		t->largest = o->bytes;
 	if (c->heap->types.types[o->tag].shape.gc) {
@@ -319,6 +330,7 @@ void census__see_block(void *census, const struct heap_seen *seen)
 				 .tag = seen->tag,
 				 .bytes = seen->bytes,
 				 .hooked = off > c->heap->types.types[seen->tag].shape.heads_bytes,
+				 .since = seen->since,
 			 });
 }
 

@@ -77,7 +77,7 @@ static bool count_numbers(struct census *c, const struct libc_chunk *chunk)
 		const unsigned char *number = block + 8 + i * NUMBER_BYTES;
 
 		if (word(number, 8) == type && word(number, 0) > 0 && word(number, 0) < SHAPE_REFCNT_MAX)
-			census__count(c, &(struct census_object){ chunk->addr + (number - block), number, NUMBER_BYTES, tag, NUMBER_BYTES, false });
+			census__count(c, &(struct census_object){ chunk->addr + (number - block), number, NUMBER_BYTES, tag, NUMBER_BYTES, false, 0, false });
 	}
 	return true;
 }

@@ -127,7 +127,7 @@ static void count_linked(struct census *c, uint64_t object, const unsigned char 
 		tag = heap_types__tag(&c->heap->types, type);
 	if (tag >= TAG_FIRST && c->heap->types.types[tag].shape.gc) {
 		c->linked_cnt++;
-		census__count(c, &(struct census_object){ object, header, CENSUS_LOOK_BYTES, tag, linked_bytes(c, header, tag), false });
+		census__count(c, &(struct census_object){ object, header, CENSUS_LOOK_BYTES, tag, linked_bytes(c, header, tag), false, 0, false });
 	} else {
 		census__link(c, next, object); /* whatever it is, the list goes on */
 	}

@@ -132,7 +132,7 @@ bool census_sample__takes_chunk(struct census *c, uint64_t addr, uint64_t bytes)
 	return s->taken;
 }
 
-void census_sample__count(struct census *c, const struct census_object *o)
+void census_sample__count(struct census *c, struct census_object *o)
 {
 	struct census_type *t = census__type(c, o->tag);
 	struct census_part before;

@@ -47,10 +47,11 @@ static int update(struct heap *h, struct heap_pool *to, const unsigned char *ima
 			return h->types.err;
 		if (is_free && tag == TAG_BUFFER)
 			tag = TAG_NONE;
-		if (h->see && tag != TAG_NONE)
-			h->see(h->see_ctx, &(struct heap_seen){ to->addr + (block - image), block, p->block_bytes, tag, object_off });
 		if (tag != s->tag || s->since == SINCE_NEXT)
 			*s = (struct slot){ tag, h->since_now };
+		if (h->see && tag != TAG_NONE)
+			h->see(h->see_ctx, &(struct heap_seen){ to->addr + (block - image), block, p->block_bytes, tag, object_off,
+								h->since_reading[s->since] });
 	}
 	if (p->carved < to->slots.capacity)
 		memset(s, 0, (to->slots.capacity - p->carved) * sizeof(*s));

@@ -30,6 +30,7 @@ struct heap_seen {
 	uint64_t addr;
 	const void *content; /* all of it */
 	uint32_t bytes, tag, object_off;
+	uint32_t since; /* as in heap_block */
 };
 
 struct found_pools;

@@ -79,6 +79,21 @@ static void json__sample(struct json_writer *w, const struct census_view *v)
 	json__object_end(w);
 }
 
+static void json__news(struct json_writer *w, const struct census_news_view *n)
+{
+	json__key(w, "new_since");
+	if (!n->wanted) {
+		json__null(w);
+		return;
+	}
+	json__object_begin(w);
+	key__double(w, "mark_s", n->mark_s);
+	key__double_if(w, "survived_s", n->survived_s > 0, n->survived_s);
+	key__int_if(w, "survived_full_gcs", n->survived_gcs, n->survived_gcs);
+	key__int_if(w, "full_gcs", n->full_gcs_known, n->full_gcs);
+	json__object_end(w);
+}
+
 static void json__type(struct json_writer *w, const struct census_type_row *r)
 {
 	json__object_begin(w);
@@ -91,6 +106,9 @@ static void json__type(struct json_writer *w, const struct census_type_row *r)
 	key__int(w, "objects_error", r->objects_error);
 	key__int(w, "bytes_error", r->bytes_error);
 	key__int(w, "owned_bytes_error", r->owned_bytes_error);
+	key__int_if(w, "new_objects", r->new_known, r->new_objects);
+	key__int_if(w, "new_bytes", r->new_known, r->new_bytes);
+	key__int_if(w, "new_owned_bytes", r->new_known, r->new_owned_bytes);
 	key__int_if(w, "delta_objects", r->delta_known, r->delta_objects);
 	key__int_if(w, "delta_bytes", r->delta_known, r->delta_bytes);
 	key__int_if(w, "delta_owned_bytes", r->delta_known, r->delta_owned_bytes);
@@ -153,6 +171,7 @@ void census_view__json(const struct census_view *v, struct text *out)
 	key__string(&w, "python", v->python);
 	json__consistency(&w, v);
 	json__sample(&w, v);
+	json__news(&w, &v->news);
 	json__key(&w, "types");
 	json__array_begin(&w);
 	for (size_t i = 0; i < v->rows_cnt; i++)

@@ -91,10 +91,22 @@ static void add_bytes_error(struct text *t, int64_t error)
 	text__addf(t, " %*s±%s", strlen(number) > 10 ? 0 : (int)(10 - strlen(number)), "", number);
 }
 
-static void print_row(struct lines *l, const struct census_view *v, const struct census_type_row *r)
+static void end_row(struct lines *l, const struct census_type_row *r)
 {
 	const char *name = r->type ? r->type : "(type unknown)";
 	struct text type = {0};
+
+	text__addf(&l->line, " ");
+	text__add_clean(&type, name, strlen(name));
+	if (r->uncollectable > 0)
+		text__addf(&type, " (%" PRId64 " uncollectable)", r->uncollectable);
+	text__add_end(&l->line, type.s ? type.s : "", lines__left(l));
+	text__free(&type);
+	lines__end(l, r->verdict == VERDICT_GROWING ? STYLE_ALARM : STYLE_PLAIN);
+}
+
+static void print_row(struct lines *l, const struct census_view *v, const struct census_type_row *r)
+{
 	char change[32];
 
 	text__addf(&l->line, "%9" PRId64, r->objects);
@@ -116,13 +128,61 @@ static void print_row(struct lines *l, const struct census_view *v, const struct
 	} else {
 		add_bytes(&l->line, 11, r->largest_bytes, false, "");
 	}
-	text__addf(&l->line, " ");
-	text__add_clean(&type, name, strlen(name));
-	if (r->uncollectable > 0)
-		text__addf(&type, " (%" PRId64 " uncollectable)", r->uncollectable);
-	text__add_end(&l->line, type.s ? type.s : "", lines__left(l));
-	text__free(&type);
-	lines__end(l, r->verdict == VERDICT_GROWING ? STYLE_ALARM : STYLE_PLAIN);
+	end_row(l, r);
+}
+
+static void print_news(struct lines *l, const struct census_news_view *n)
+{
+	text__addf(&l->line, "  new since the mark %.0f s ago", n->mark_s);
+	if (n->survived_gcs)
+		text__addf(&l->line, ", survived %u full collections", n->survived_gcs);
+	if (n->survived_s > 0)
+		text__addf(&l->line, "%s there for %.1f s at least", n->survived_gcs ? ":" : ",", n->survived_s);
+	if (n->full_gcs_known)
+		text__addf(&l->line, "; %" PRIu64 " full collections since", n->full_gcs);
+	lines__end(l, STYLE_PLAIN);
+}
+
+static void print_new_row(struct lines *l, const struct census_view *v, const struct census_type_row *r)
+{
+	char change[32];
+
+	text__addf(&l->line, "%9" PRId64, r->new_objects);
+	if (v->interval_s > 0) {
+		snprintf(change, sizeof(change), "%+" PRId64, r->delta_known ? r->delta_new_objects : 0);
+		text__addf(&l->line, " %9s", change);
+	}
+	add_bytes(&l->line, 11, r->new_bytes, false, "");
+	add_bytes(&l->line, 11, r->new_owned_bytes, false, "");
+	text__addf(&l->line, " %9" PRId64, r->objects);
+	if (v->interval_s > 0)
+		text__addf(&l->line, " %-7s", r->verdict == VERDICT_GROWING ? "GROWING" : verdict__name(r->verdict));
+	end_row(l, r);
+}
+
+static void print_new_types(struct lines *l, const struct census_view *v)
+{
+	char bytes[16];
+
+	text__addf(&l->line, "%9s", "new");
+	if (v->interval_s > 0)
+		text__addf(&l->line, " %9s", "change");
+	text__addf(&l->line, " %11s %11s %9s", "bytes", "with owned", "of");
+	if (v->interval_s > 0)
+		text__addf(&l->line, " %-7s", "verdict");
+	text__addf(&l->line, " type");
+	lines__end(l, STYLE_BOLD);
+	for (size_t i = 0; i < v->rows_cnt; i++)
+		print_new_row(l, v, &v->rows[i]);
+	if (!v->rows_cnt && !v->hidden_types) {
+		text__addf(&l->line, "%9s", "none");
+		lines__end(l, STYLE_DIM);
+	}
+	if (v->hidden_types) {
+		text__addf(&l->line, "and %" PRIu64 " types more: %" PRIu64 " new objects, %s", v->hidden_types, v->hidden_objects,
+			   units__format_bytes(bytes, v->hidden_bytes));
+		lines__end(l, STYLE_DIM);
+	}
 }
 
 static void print_types(struct lines *l, const struct census_view *v)
@@ -202,7 +262,12 @@ void census_view__table(const struct census_view *v, const struct table_opts *op
 	struct lines l = {.out = out, .width = opts->width, .color = opts->color};
 
 	print_head(&l, v);
-	print_types(&l, v);
+	if (v->news.wanted) {
+		print_news(&l, &v->news);
+		print_new_types(&l, v);
+	} else {
+		print_types(&l, v);
+	}
 	print_memory(&l, &v->memory);
 	print_arenas(&l, &v->arenas);
 	lines__end(&l, STYLE_PLAIN);

@@ -16,6 +16,9 @@ struct text;
 struct census_type_row {
 	const char *type; /* NULL: unknown */
 	int64_t objects, tracked, bytes, owned_bytes, largest_bytes;
+	bool new_known;
+	int64_t new_objects, new_bytes, new_owned_bytes; /* of these */
+	int64_t delta_new_objects; /* since the reading before, as DELTA_KNOWN says */
 	int64_t uncollectable; /* -1: unknown */
 	int64_t objects_error, bytes_error, owned_bytes_error; /* half-widths of 95 % intervals; 0: exact */
 	bool delta_known;
@@ -54,6 +57,16 @@ struct census_arenas_view {
 	} kept_by[3];
 };
 
+/* What is new since a mark, and has survived. */
+struct census_news_view {
+	bool wanted;
+	double mark_s;         /* since the mark */
+	double survived_s;     /* what is told was there so long ago; 0: nobody asks */
+	uint32_t survived_gcs; /* and has survived so many full collections; 0: nobody asks */
+	uint64_t full_gcs;     /* since the mark */
+	bool full_gcs_known;
+};
+
 struct census_view {
 	uint64_t time_unix_ns;
 	double elapsed_s, interval_s; /* since the first reading, the one before; interval 0: this is the first */
@@ -75,6 +88,7 @@ struct census_view {
 	size_t rows_cnt;
 	uint64_t hidden_types, hidden_objects, hidden_bytes;
 	uint64_t objects, bytes; /* of all types, owned bytes */
+	struct census_news_view news;
 	struct census_memory_view memory;
 	struct census_arenas_view arenas;
 };

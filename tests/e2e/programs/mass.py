@@ -3,6 +3,9 @@
 
     instances N   keeps N instances of Point      tuples N   keeps N pairs, and as many floats
     mixed N       keeps objects of several types, made and dropped in N rounds that are different in length and kind
+    large N       keeps N objects of Large, which are in no pool
+    items N       keeps N lists of 20, of a type of its own
+    drop          what was kept last
     spin          begins to run all the time      turns      how many times it has gone round, since the answer before
     collect N     as many full collections
     ping, quit
@@ -25,7 +28,16 @@ class Pair(object):
         self.name = None
 
 
+class Large(object):
+    __slots__ = tuple("field%d" % i for i in range(100))
+
+
+class Items(list):
+    pass
+
+
 KEPT = []
+NUMBERS = list(range(20))
 TURNS = [0]
 
 
@@ -57,6 +69,21 @@ def mixed(number):
     return len(kept)
 
 
+def large(number):
+    KEPT.append([Large() for _ in range(number)])
+    return number
+
+
+def items(number):
+    KEPT.append([Items(NUMBERS) for _ in range(number)])
+    return number
+
+
+def drop(_):
+    KEPT.pop()
+    return 0
+
+
 def spin(_):
     def run():
         while True:
@@ -80,7 +107,7 @@ def collect(number):
 
 
 def main():
-    commands = {"instances": instances, "tuples": tuples, "mixed": mixed, "spin": spin, "turns": turns, "collect": collect, "ping": lambda _: 0}
+    commands = {"instances": instances, "tuples": tuples, "mixed": mixed, "large": large, "items": items, "drop": drop, "spin": spin, "turns": turns, "collect": collect, "ping": lambda _: 0}
     gc.disable()
     print("ready %d" % os.getpid())
     sys.stdout.flush()
