@@ -5,6 +5,7 @@
     mixed N       keeps objects of several types, made and dropped in N rounds that are different in length and kind
     large N       keeps N objects of Large, which are in no pool
     items N       keeps N lists of 20, of a type of its own
+    various N     keeps N objects of each of many types
     drop          what was kept last
     spin          begins to run all the time      turns      how many times it has gone round, since the answer before
     collect N     as many full collections
@@ -79,6 +80,11 @@ def items(number):
     return number
 
 
+def various(number):
+    KEPT.append([(Point(), Pair(i), Items(NUMBERS), Large(), {"key": i, "number": i}, [i, number], set([i]), float(i)) for i in range(number)])
+    return number
+
+
 def drop(_):
     KEPT.pop()
     return 0
@@ -107,7 +113,7 @@ def collect(number):
 
 
 def main():
-    commands = {"instances": instances, "tuples": tuples, "mixed": mixed, "large": large, "items": items, "drop": drop, "spin": spin, "turns": turns, "collect": collect, "ping": lambda _: 0}
+    commands = {"instances": instances, "tuples": tuples, "mixed": mixed, "large": large, "various": various, "items": items, "drop": drop, "spin": spin, "turns": turns, "collect": collect, "ping": lambda _: 0}
     gc.disable()
     print("ready %d" % os.getpid())
     sys.stdout.flush()
