@@ -2,6 +2,7 @@
 """The heap by type, against what the program itself knows of it."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import schema
 from process import HERE, PATIENCE, Child
 
 PROGRAM = os.path.join(HERE, "programs", "counted.py")
+MASS = os.path.join(HERE, "programs", "mass.py")
+ERRORS = ("objects_error", "bytes_error", "owned_bytes_error")
 
 
 def census(tool, target, *args):
@@ -218,6 +221,51 @@ def test_growth(interpreter, tool, start):
     assert last["types"][0]["type"] in ("__main__.Leaked", "list")
 
 
+@pytest.mark.parametrize("allocator", ["pymalloc", "malloc"])
+def test_sample(interpreter, tool, start, allocator):
+    """Estimates with errors from a part of the heap; of the same part again in the next reading."""
+    if interpreter.version < (3, 6) and allocator == "malloc":
+        pytest.skip("2.7 has no PYTHONMALLOC")
+    target = start(interpreter, MASS, env={"PYTHONMALLOC": allocator})
+    target.command("mixed 250000")
+    target.command("ping")
+    whole, = census(tool, target)
+    assert whole["sample"] is None and all(row[error] == 0 for row in whole["types"] for error in ERRORS)
+    readings = census(tool, target, "--sample", "10%", "--every", "0.2", "-d", "0.3")
+    assert len(readings) == 2
+    for reading in readings:
+        sample = reading["sample"]
+        assert sample["fraction"] == 0.1 and 0.05 * sample["of"] < sample["read"] < 0.8 * sample["of"], sample
+        rows = {row["type"]: row for row in reading["types"]}
+        for truth in whole["types"]:
+            if truth["objects"] < 10000:
+                continue
+            row = rows[truth["type"]]
+            for field in ("objects", "bytes"):
+                if interpreter.version < (3,) and truth["type"] in ("int", "float"): # of malloc's large chunks there
+                    assert row[field] == truth[field]
+                    continue
+                assert 0 < row[field + "_error"] < 0.5 * truth[field], (truth, row)
+                assert abs(row[field] - truth[field]) <= 3 * row[field + "_error"], (truth, row)
+        # a large object is not of the sample
+        assert 0.5 < sum(row["owned_bytes"] for row in reading["types"]) / sum(row["owned_bytes"] for row in whole["types"]) < 1.5
+        assert reading["memory"]["python_live_bytes"] == whole["memory"]["python_live_bytes"]
+        assert sum(number for part, number in reading["memory"].items() if part != "rss_bytes" and number) == reading["memory"]["rss_bytes"]
+        assert reading["arenas"] is None
+    assert all(row["delta_objects"] == 0 for row in readings[1]["types"]), "not the same part"
+    others = [by_type(census(tool, target, "--sample", "0.1")[0]) for _ in range(2)]
+    assert others[0] != others[1], "always the same part"
+
+
+def test_sample_table(debian, tool, start):
+    target = start(debian, MASS)
+    target.command("mixed 250000")
+    out = subprocess.run([tool, "census", "-p", str(target.pid), "--sample", "0.1"], stdout=subprocess.PIPE, check=True,
+                         timeout=PATIENCE).stdout.decode()
+    assert re.search(r"; a sample, \d+ of \d+ pools$", out, re.M), out
+    assert re.search(r"^ *\d+ +±\d+ .* ±[0-9.]+ [KM]iB .* __main__[.]Point$", out, re.M), out
+
+
 def test_fragmentation(interpreter, tool, start):
     """Why memory is not given back: what little lives in arenas that are nearly empty."""
     target = start(interpreter, PROGRAM)
@@ -272,8 +320,9 @@ def test_terabytes_that_are_only_reserved(debian, tool):
 def test_schema(debian, tool, start):
     target = start(debian, PROGRAM)
     rules = json.loads(subprocess.run([tool, "census", "--json-schema"], stdout=subprocess.PIPE, check=True).stdout)
-    for reading in census(tool, target, "--every", "0.3", "-d", "1"):
-        assert not schema.errors(reading, rules)
+    for args in ([], ["--sample", "50%"], ["--freeze", "--max-pause", "1s"]):
+        for reading in census(tool, target, "--every", "0.3", "-d", "1", *args):
+            assert not schema.errors(reading, rules)
 
 
 def test_choice(debian, tool, start):
@@ -340,7 +389,8 @@ def test_what_is_no_python(tool):
 
 
 @pytest.mark.parametrize("args", [[], ["-a"], ["-p", "1", "--filter", "("], ["-p", "1", "--floor", "x"], ["-p", "1", "--every", "0"],
-                                  ["-p", "1", "-d", "5"], ["-p", "1", "surplus"]], ids=" ".join)
+                                  ["-p", "1", "-d", "5"], ["-p", "1", "--sample", "0"], ["-p", "1", "--sample", "1"], ["-p", "1", "--sample", "10 %"],
+                                   ["-p", "1", "surplus"]], ids=" ".join)
 def test_bad_options(tool, args):
     done = subprocess.run([tool, "census"] + args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
     assert done.returncode == 2 and done.stderr.startswith(b"pyleak-bpf: ")

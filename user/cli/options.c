@@ -33,6 +33,10 @@ enum key {
 	KEY_USER,
 	KEY_CGROUP,
 	KEY_EVERY,
+	KEY_FREEZE,
+	KEY_SAMPLE,
+	KEY_NEW_SINCE,
+	KEY_SURVIVED,
 	KEY_FLOOR,
 	KEY_FILTER,
 	KEY_TYPE,
@@ -58,6 +62,10 @@ static const struct argp_option option_table[] = {
 	{ "duration", 'd', "SEC", 0, "Stop after this long (default: until stopped; Ctrl-C prints a last report)", 2 },
 	{ "top", 'n', "N", 0, "Growers shown (default 10); of census, types (default 30, with --json all)", 2 },
 	{ "every", KEY_EVERY, "SEC", 0, "census: read again and again, and show growth by type", 2 },
+	{ "freeze", KEY_FREEZE, NULL, 0, "census: a still picture: hold the process while it is read, no longer than --max-pause", 3 },
+	{ "sample", KEY_SAMPLE, "FRACTION", 0, "census: read a random part of the heap only (0.1 or 10%), and estimate the rest", 3 },
+	{ "new-since", KEY_NEW_SINCE, "TIME", 0, "census: mark what is there, wait that long, and show only objects that are new since", 2 },
+	{ "survived", KEY_SURVIVED, "N|TIME", 0, "Leave out what has survived fewer than N full collections; with --new-since also: what has not been there for TIME (with a unit: 20s)", 4 },
 	{ "floor", KEY_FLOOR, "N", 0, "census: leave out types with fewer objects", 4 },
 	{ "filter", KEY_FILTER, "REGEX", 0, "census: only types whose name this extended regular expression finds", 4 },
 	{ "type", KEY_TYPE, "TYPE", 0, "refs: objects of this type (module.Class, or what stands behind one of the dots)", 4 },
@@ -67,7 +75,7 @@ static const struct argp_option option_table[] = {
 	{ "core", KEY_CORE, "FILE", 0, "census, refs: read this core file of a process (the kernel's, or gcore's) instead", 1 },
 	{ "mode", KEY_MODE, "budget|exact", 0, "budget: what tracing costs the target is bounded (default for -p and -a); exact: every allocation, many times slower (default for run)", 3 },
 	{ "budget", KEY_BUDGET, "PCT", 0, "The most CPU time of each target that tracing may cost it, on average (default 1)", 3 },
-	{ "max-pause", KEY_MAX_PAUSE, "TIME", 0, "The longest stretch in which a target may be slowed (default 10ms)", 3 },
+	{ "max-pause", KEY_MAX_PAUSE, "TIME", 0, "The longest stretch in which a target may be slowed; with --freeze, held (default 10ms)", 3 },
 	{ "depth", KEY_DEPTH, "N", 0, "Python frames kept per stack, at most " STR(MAX_DEPTH) " (default 64)", 3 },
 	{ "max-blocks", KEY_MAX_BLOCKS, "N", 0, "Live blocks that can be held; more are counted as lost (default 2097152)", 3 },
 	{ "group-by", KEY_GROUP_BY, "WHAT", 0, "What one row is: stack, line, function, type, app (innermost frame of your own code), process, container, binary (default stack)", 4 },
@@ -164,6 +172,42 @@ static double parse_percent(struct argp_state *state, const char *arg)
 	return v;
 }
 
+static double parse_fraction(struct argp_state *state, const char *arg)
+{
+	char *end;
+	double v;
+
+	errno = 0;
+	v = strtod(arg, &end);
+	if (end != arg && *end == '%') {
+		v /= 100;
+		end++;
+	}
+	if (errno || end == arg || *end || !(v >= 0.0001 && v < 1))
+		argp_error(state, "--sample: '%s' is no fraction from 0.0001 to below 1 (examples: 0.1, 5%%)", arg);
+	return v;
+}
+
+/* A number is one of collections, a time has a unit. */
+static void parse_survived(struct argp_state *state, struct options *o, const char *arg)
+{
+	char *end;
+	unsigned long cnt;
+
+	o->survived_gcs = 0;
+	o->survived_s = 0;
+	errno = 0;
+	cnt = strtoul(arg, &end, 10);
+	if (*arg >= '0' && *arg <= '9' && !*end) {
+		if (errno || !cnt || cnt > UINT32_MAX)
+			argp_error(state, "--survived: '%s' is no number of full collections", arg);
+		o->survived_gcs = cnt;
+		return;
+	}
+	if (units__parse_seconds(arg, &o->survived_s) || o->survived_s < 0.1 || o->survived_s > 366 * 86400.0)
+		argp_error(state, "--survived: '%s' is neither a number of full collections nor a time from 0.1 s on (examples: 2, 20s, 10m)", arg);
+}
+
 static uint32_t parse_number(struct argp_state *state, const char *name, const char *arg, unsigned long min, unsigned long max)
 {
 	char *end;
@@ -209,10 +253,12 @@ static void choose_top(struct options *o)
 static void check_census(struct argp_state *state, const struct options *o)
 {
 	if (o->command != CMD_CENSUS) {
-		if (o->every_s || o->floor || o->filter)
-			argp_error(state, "--every, --floor and --filter are for census");
-		if (o->core && o->command != CMD_REFS)
-			argp_error(state, "--core is for census and refs");
+		if (o->every_s || o->floor || o->filter || o->sample || o->new_since_s)
+			argp_error(state, "--every, --floor, --filter, --sample and --new-since are for census");
+		if ((o->core || o->freeze) && o->command != CMD_REFS)
+			argp_error(state, "--core and --freeze are for census and refs");
+		if (o->survived_s)
+			argp_error(state, "--survived: a number of full collections; for a time, --min-age");
 		return;
 	}
 	if (o->core && o->pids_cnt)
@@ -223,6 +269,14 @@ static void check_census(struct argp_state *state, const struct options *o)
 		argp_error(state, "census reads the processes that are named: -p PID");
 	if (!o->pids_cnt && !o->core)
 		argp_error(state, "which process? census -p PID, or census --core FILE");
+	if (o->core && (o->freeze || o->new_since_s))
+		argp_error(state, "nothing changes in a core: --freeze and --new-since do not go with it");
+	if ((o->survived_s || o->survived_gcs) && !o->new_since_s)
+		argp_error(state, "--survived needs --new-since: a reading cannot tell how old an object is");
+	if (o->survived_s >= o->new_since_s && o->survived_s)
+		argp_error(state, "--survived: what is new since then cannot have been there so long: longer than --new-since");
+	if (o->new_since_s && o->sample)
+		argp_error(state, "--new-since needs all objects: --sample does not go with it");
 	if (o->duration_s && !o->every_s)
 		argp_error(state, "--duration needs --every: one reading ends by itself");
 }
@@ -340,6 +394,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_EVERY:
 		o->every_s = parse_time(state, "every", arg, 0.1);
+		break;
+	case KEY_FREEZE:
+		o->freeze = true;
+		break;
+	case KEY_SAMPLE:
+		o->sample = parse_fraction(state, arg);
+		break;
+	case KEY_NEW_SINCE:
+		o->new_since_s = parse_time(state, "new-since", arg, 0.1);
+		break;
+	case KEY_SURVIVED:
+		parse_survived(state, o, arg);
 		break;
 	case KEY_FLOOR:
 		o->floor = parse_number(state, "floor", arg, 0, UINT32_MAX);

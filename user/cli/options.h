@@ -39,6 +39,11 @@ struct options {
 	bool read_only, json, json_schema;
 	const char *output; /* run: where the report goes, NULL: stderr */
 	int verbose;
+	bool freeze;         /* census: hold the process still while it is read */
+	double sample;       /* census: the fraction of the heap to read, 0: all */
+	double new_since_s;  /* census: what is new since a mark made so long before; 0: no mark */
+	double survived_s;   /* census: leave out what has not been there so long */
+	uint32_t survived_gcs; /* all commands that show rows: leave out what has survived fewer full collections */
 	double every_s;      /* census: between two readings, 0: one is enough */
 	uint32_t floor;      /* census: types with fewer objects are left out */
 	const char *type;    /* refs: NULL: by ADDR, or those that leak */

@@ -164,6 +164,8 @@ static void announce(const struct session *s, const struct target *t)
 	if (!engine__recycle_cnt(e))
 		log_info("process %d: dicts, lists, tuples and floats that the interpreter recycles keep the line of their block's first use",
 			 t->pid);
+	if (s->o->survived_gcs && t->py.major < 3 && engine__gc_probe(e)->kind == GC_PROBE_NONE)
+		log_warn("process %d: this interpreter does not count its collections: --survived leaves all out", t->pid);
 	if (*t->coverage_note)
 		log_warn("process %d: coverage is partial: %s", t->pid, t->coverage_note);
 	if (*t->py.names.doubt)

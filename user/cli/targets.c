@@ -34,7 +34,7 @@ struct targets *targets__new(const struct options *o, struct intern *strings, st
 		.budget = o->budget_pct / 100,
 		.max_pause_ns = o->max_pause_s * 1e9,
 	};
-	const struct collect_opts copts = { .min_age_ns = o->min_age_s * 1e9, .tick_scan = SCAN_TICK, .full_scan = SCAN_INTERVAL };
+	const struct collect_opts copts = { .min_age_ns = o->min_age_s * 1e9, .survived_gcs = o->survived_gcs, .tick_scan = SCAN_TICK, .full_scan = SCAN_INTERVAL };
 
 	if (!ts)
 		return NULL;

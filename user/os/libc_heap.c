@@ -196,6 +196,44 @@ static int look_at_chunk(struct libc_walk *w, uint64_t at, uint64_t end, struct 
 	return chunk_bytes(next, at + out->bytes, end) || (next & ~(uint64_t)FLAGS) == 16 ? 0 : -EFAULT;
 }
 
+const void *libc_walk__peek(const struct libc_walk *w, uint64_t addr, uint64_t size)
+{
+	uint64_t off = addr - w->window_addr;
+
+	return addr >= w->window_addr && off <= w->window_bytes && size <= w->window_bytes - off ? w->window + off : NULL;
+}
+
+/* Chunks that the window has all of, with the header behind them, from AT on; returns where it ends. Most are: nothing is copied for them. */
+static uint64_t see_in_window(struct libc_walk *w, uint64_t at, uint64_t end)
+{
+	const unsigned char *p;
+	struct libc_chunk chunk;
+	uint64_t off, word, next, bytes;
+
+	if (at < w->window_addr || at - w->window_addr >= w->window_bytes)
+		return at;
+	for (off = at - w->window_addr; w->window_bytes - off >= LIBC_CHUNK_HEADER_BYTES; off += bytes, at += bytes) {
+		p = w->window + off;
+		memcpy(&word, p + 8, sizeof(word));
+		bytes = chunk_bytes(word, at, end);
+		if (!bytes || bytes == end - at || bytes + LIBC_CHUNK_HEADER_BYTES > w->window_bytes - off)
+			break;
+		memcpy(&next, p + bytes + 8, sizeof(next));
+		if (!chunk_bytes(next, at + bytes, end))
+			break;
+		if (!(next & FLAG_PREV_IN_USE)) {
+			w->free_bytes += bytes;
+			continue;
+		}
+		w->chunks++;
+		w->used_bytes += bytes;
+		chunk = (struct libc_chunk){ at + LIBC_CHUNK_HEADER_BYTES, bytes - 8, p + LIBC_CHUNK_HEADER_BYTES, 0, false };
+		chunk.head_bytes = chunk.bytes < LIBC_HEAD_BYTES ? chunk.bytes : LIBC_HEAD_BYTES;
+		w->see(w->ctx, &chunk);
+	}
+	return at;
+}
+
 int libc_walk__run(struct libc_walk *w, uint64_t start, uint64_t end)
 {
 	struct place p;
@@ -204,6 +242,7 @@ int libc_walk__run(struct libc_walk *w, uint64_t start, uint64_t end)
 
 	forget_window(w);
 	for (uint64_t at = start; at < end; at += p.bytes) {
+		at = see_in_window(w, at, end);
 		err = look_at_chunk(w, at, end, &p);
 		for (int i = 1; i < TRIES && err == -EFAULT; i++) {
 			w->retried++;

@@ -69,6 +69,8 @@ bool libc_walk__is_main(struct libc_walk *w, uint64_t start, uint64_t end);
 bool libc_walk__is_arena(struct libc_walk *w, uint64_t base, uint64_t limit, uint64_t *start, uint64_t *end);
 /* All chunks of [START, END), which are one behind the other. 0, -ESRCH, -EPERM. */
 int libc_walk__run(struct libc_walk *w, uint64_t start, uint64_t end);
+/* While it walks: SIZE bytes at ADDR, if they are among what was copied last; else NULL. */
+const void *libc_walk__peek(const struct libc_walk *w, uint64_t addr, uint64_t size);
 /*
  * Chunks that are mappings of their own, begun in [START, END), both page-aligned; none ends behind LIMIT. *NEXT: END, or where the last of them
  * ends. 0, -ESRCH, -EPERM.

@@ -281,6 +281,20 @@ static enum mem_cgroup_seen visit_up(const struct visit *v, char *path, size_t p
 	return seen;
 }
 
+/* Where cgroup OWN is below that mount; false: it is not there, or too long. */
+static bool dir_of(const struct mem_cgroup_mount *m, const char *root, const char *own, char *out, size_t out_size)
+{
+	const char *rest = below(own, m->root);
+	int n;
+
+	if (!rest)
+		return false;
+	while (*rest == '/')
+		rest++;
+	n = snprintf(out, out_size, "%s%s%s%s", root, m->point, *rest ? "/" : "", rest);
+	return n >= 0 && (size_t)n < out_size;
+}
+
 enum mem_cgroup_seen mem_cgroup__limits(const struct mem_cgroups *mounts, const char *root, const char *text,
 					void (*on_limit)(void *ctx, const struct mem_cgroup_limit *limit), void *ctx)
 {
@@ -291,22 +305,33 @@ enum mem_cgroup_seen mem_cgroup__limits(const struct mem_cgroups *mounts, const 
 		return MEM_CGROUP_NONE;
 	for (size_t i = 0; i < mounts->cnt; i++) {
 		const struct mem_cgroup_mount *m = &mounts->mounts[i];
-		const char *rest = m->v2 == v.v2 ? below(own, m->root) : NULL;
 		enum mem_cgroup_seen seen;
-		size_t len;
-		int n;
 
-		if (!rest)
+		if (m->v2 != v.v2 || !dir_of(m, root, own, path, sizeof(path)))
 			continue;
-		while (*rest == '/')
-			rest++;
-		n = snprintf(path, sizeof(path), "%s%s%s%s", root, m->point, *rest ? "/" : "", rest);
-		len = strlen(root) + strlen(m->point);
-		if (n < 0 || (size_t)n >= sizeof(path))
-			continue;
-		seen = visit_up(&v, path, len);
+		seen = visit_up(&v, path, strlen(root) + strlen(m->point));
 		if (seen != MEM_CGROUP_NOTHING)
 			return seen;
 	}
 	return MEM_CGROUP_NOTHING;
+}
+
+int mem_cgroups__v2_dir(const struct mem_cgroups *mounts, const char *text, char *out, size_t out_size)
+{
+	const char *line = !strncmp(text, "0::", 3) ? text : strstr(text, "\n0::");
+	char own[4096];
+	size_t len;
+
+	if (!line)
+		return -ENOENT;
+	line += *line == '\n';
+	len = strcspn(line, "\n") - 3;
+	if (len >= sizeof(own))
+		return -ENAMETOOLONG;
+	memcpy(own, line + 3, len);
+	own[len] = '\0';
+	for (size_t i = 0; i < mounts->cnt; i++)
+		if (mounts->mounts[i].v2 && dir_of(&mounts->mounts[i], "", own, out, out_size))
+			return 0;
+	return -ENOENT;
 }

@@ -46,4 +46,10 @@ struct mem_cgroup_limit {
 enum mem_cgroup_seen mem_cgroup__limits(const struct mem_cgroups *mounts, const char *root, const char *text,
 					void (*on_limit)(void *ctx, const struct mem_cgroup_limit *limit), void *ctx);
 
+/*
+ * The directory of the cgroup (v2) that TEXT, of /proc/PID/cgroup, names; whether it is there is not looked at. -ENOENT: there is none, or it is not
+ * below one of these mounts; -ENAMETOOLONG.
+ */
+int mem_cgroups__v2_dir(const struct mem_cgroups *mounts, const char *text, char *out, size_t out_size);
+
 #endif

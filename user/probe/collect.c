@@ -276,8 +276,16 @@ static void merge_row(struct leak_row *into, const struct leak_row *row)
 	}
 }
 
+/* Sums of groups do not tell: each block is looked at. */
+static bool some_are_too_young(const struct collect *x)
+{
+	return x->opts.min_age_ns || x->opts.survived_gcs;
+}
+
 static bool old_enough(const struct collector *c, const struct block *b)
 {
+	if (c->epoch - b->gc_epoch < c->all->opts.survived_gcs)
+		return false;
 	return !c->all->opts.min_age_ns || (uint64_t)(c->now_birth - b->birth) << BIRTH_SHIFT >= c->all->opts.min_age_ns;
 }
 
@@ -492,7 +500,7 @@ static int add_blocks(struct collector *c, const block_key *keys, const struct b
 			return -ENOMEM;
 		if (surveyed) {
 			add_estimate(row, &blocks[i], weight, kind_samples);
-		} else if (book != BOOK_OLD || !known || c->all->opts.min_age_ns) {
+		} else if (book != BOOK_OLD || !known || some_are_too_young(c->all)) {
 			row->bytes += size_of(&blocks[i]);
 			row->objects++;
 		}
@@ -693,7 +701,7 @@ static int sum_groups(struct collector *c, const void *k, const void *v, size_t 
 		return 0; /* the end of many was not seen */
 	for (size_t i = 0; i < cnt && !err; i++) {
 		c->old_objects += groups[i].objects;
-		if (keys[i].type && groups[i].objects && !c->all->opts.min_age_ns)
+		if (keys[i].type && groups[i].objects && !some_are_too_young(c->all))
 			err = add_sum(c, keys[i].type, keys[i].stack, groups[i].bytes, groups[i].objects);
 	}
 	return err;
@@ -859,7 +867,7 @@ static int read_engine(struct collect *x, const struct engine *e, bool full)
 	err = err ?: spread_map(x, books->groups_fd, &x->groups, sum_groups);
 	for (size_t i = 0; i < MAX_PROCS; i++)
 		old_objects += x->by_slot[i] ? x->by_slot[i]->old_objects : 0;
-	scan = x->opts.min_age_ns || surveyed || (uint64_t)old_objects <= (full ? x->opts.full_scan : x->opts.tick_scan);
+	scan = some_are_too_young(x) || surveyed || (uint64_t)old_objects <= (full ? x->opts.full_scan : x->opts.tick_scan);
 	if (!err && scan)
 		err = spread_map(x, books->old_fd, &x->blocks, scan_old);
 	else if (!err)

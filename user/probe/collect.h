@@ -45,6 +45,7 @@ struct leak_rows {
 
 struct collect_opts {
 	uint64_t min_age_ns; /* leave out younger blocks; 0: all */
+	uint32_t survived_gcs; /* leave out blocks that have survived fewer full collections */
 	uint64_t tick_scan;  /* look at each block only while there are at most this many ... */
 	uint64_t full_scan;  /* ... and for a FULL reading */
 };

@@ -28,11 +28,13 @@ struct census *census__new(const struct py_interp *py)
 	c->py = py;
 	c->heap = heap__new(py);
 	map__init(&c->linked, sizeof(uint64_t), 1);
+	census_sample__begin(c);
 	if (!c->heap) {
 		census__free(c);
 		return NULL;
 	}
 	c->heap->see = census__see_block;
+	c->heap->see_pool = census_sample__see_pool;
 	c->heap->see_ctx = c;
 	c->int_type = py->major < 3 && py->elf ? module__symbol(py, "PyInt_Type") : 0;
 	return c;
@@ -55,6 +57,8 @@ void census__free(struct census *c)
 	census__free_keepers(c);
 	heap__free(c->heap);
 	map__free(&c->linked);
+	census_sample__free(c);
+	census_since__free(c);
 	free(c->types);
 	free(c->runs);
 	free(c->mapped);
@@ -77,6 +81,8 @@ static void begin(struct census *c)
 	c->linked_cnt = 0;
 	c->heap_cnt = c->buffer_cnt = c->run_cnt = c->mapped_cnt = c->found_cnt = c->link_cnt = 0;
 	c->found_unsorted = false;
+	census_sample__begin(c);
+	census_since__begin(c);
 	map__free(&c->linked);
 	map__init(&c->linked, sizeof(uint64_t), 1);
 }
@@ -160,27 +166,44 @@ static void add_row(struct census *c, const struct census_type *t, const char *n
 		.bytes = t->bytes,
 		.owned_bytes = owned_bytes,
 		.largest_bytes = t->largest,
+		.new_objects = t->new_objects,
+		.new_bytes = t->new_bytes,
+		.new_owned_bytes = t->new_bytes + t->new_buffer_bytes < t->new_bytes ? INT64_MAX : t->new_bytes + t->new_buffer_bytes,
 		.uncollectable = garbage_known ? t->uncollectable : -1,
+		.objects_error = t->objects_error,
+		.bytes_error = t->bytes_error,
+		.owned_bytes_error = t->owned_error,
 	};
+}
+
+static void sum_buffers(const struct census *c, struct census_row *row)
+{
+	const struct heap_kind *kinds;
+	size_t cnt = c->stats.has_pools ? heap__kinds(c->heap, &kinds) : 0;
+
+	for (size_t i = 0; i < cnt; i++) {
+		if (kinds[i].type)
+			continue;
+		row->objects += kinds[i].live;
+		row->bytes += kinds[i].live_bytes;
+		if (kinds[i].bytes_each > row->largest_bytes)
+			row->largest_bytes = kinds[i].bytes_each;
+	}
+	row->objects = row->objects > c->owned_blocks ? row->objects - c->owned_blocks : 0;
+	row->bytes = row->bytes > c->owned_block_bytes ? row->bytes - c->owned_block_bytes : 0;
 }
 
 /* Memory of pools that is no object, less what objects own: caches, key tables that instances share, what waits in free lists. */
 static void add_buffers(struct census *c)
 {
-	const struct heap_kind *kinds;
-	size_t cnt = c->stats.has_pools ? heap__kinds(c->heap, &kinds) : 0;
+	const struct census_type *t = c->options.sample && c->type_capacity ? &c->types[TAG_BUFFER] : NULL;
 	struct census_row row = { .is_buffer = true };
 
-	for (size_t i = 0; i < cnt; i++) {
-		if (kinds[i].type)
-			continue;
-		row.objects += kinds[i].live;
-		row.bytes += kinds[i].live_bytes;
-		if (kinds[i].bytes_each > row.largest_bytes)
-			row.largest_bytes = kinds[i].bytes_each;
-	}
-	row.objects = row.objects > c->owned_blocks ? row.objects - c->owned_blocks : 0;
-	row.bytes = row.bytes > c->owned_block_bytes ? row.bytes - c->owned_block_bytes : 0;
+	if (t)
+		row = (struct census_row){ .is_buffer = true, .objects = t->objects, .bytes = t->bytes, .objects_error = t->objects_error,
+					   .bytes_error = t->bytes_error, .owned_bytes_error = t->owned_error };
+	else
+		sum_buffers(c, &row);
 	row.owned_bytes = row.bytes;
 	row.type = strdup(CENSUS_BUFFER);
 	if (row.objects && row.type)
@@ -203,6 +226,12 @@ static void merge_names(struct census *c)
 		}
 		last->objects += row->objects;
 		last->tracked += row->tracked;
+		last->new_objects += row->new_objects;
+		census__add(&last->new_bytes, row->new_bytes);
+		census__add(&last->new_owned_bytes, row->new_owned_bytes);
+		census__add(&last->objects_error, row->objects_error);
+		census__add(&last->bytes_error, row->bytes_error);
+		census__add(&last->owned_bytes_error, row->owned_bytes_error);
 		census__add(&last->bytes, row->bytes);
 		census__add(&last->owned_bytes, row->owned_bytes);
 		if (row->largest_bytes > last->largest_bytes)
@@ -283,7 +312,7 @@ static void read_memory(struct census *c)
 	struct census_memory *m = &c->stats.memory;
 	struct proc_memory now;
 	struct heap_stats heap;
-	uint64_t left;
+	uint64_t left, live, used;
 
 	if (process__memory(&c->py->proc, &now))
 		return;
@@ -291,8 +320,10 @@ static void read_memory(struct census *c)
 	left = now.anon_bytes;
 	if (c->stats.has_pools) {
 		heap__stats(c->heap, &heap);
-		m->python_live_bytes = take(&left, heap.live_bytes);
-		m->python_free_bytes = take(&left, heap.carved_bytes + heap.empty_pools * heap.pool_bytes - heap.live_bytes);
+		live = c->options.sample ? heap.found_live_bytes : heap.live_bytes;
+		used = heap.carved_bytes + heap.empty_pools * heap.pool_bytes;
+		m->python_live_bytes = take(&left, live);
+		m->python_free_bytes = take(&left, used > live ? used - live : 0);
 	}
 	if (c->stats.has_libc) {
 		m->libc_used_bytes = take(&left, c->mapped_bytes + (c->libc_used_bytes < c->libc_present_bytes ? c->libc_used_bytes : c->libc_present_bytes));
@@ -308,38 +339,75 @@ static void tell_gap(struct census *c)
 		c->stats.partial = true;
 }
 
-int census__read(struct census *c)
+void census__set_options(struct census *c, const struct census_options *options)
 {
-	uint64_t start_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID), ran_before = 0, ran_after = 0;
-	int err;
+	const struct heap_options heap = { .sample = options->sample, .seed = options->seed };
 
-	begin(c);
-	err = process__status(&c->py->proc, &c->status);
-	if (err)
-		return err;
-	c->stats.ran_known = !process__run_ns(&c->py->proc, &ran_before);
-	err = census__find_libc(c);
+	c->options = *options;
+	heap__set_options(c->heap, &heap);
+}
+
+/* What is read and has to be of one moment. 0 or -errno. */
+static int read_all(struct census *c)
+{
+	int err = census__find_libc(c);
+
 	if (err)
 		return err;
 	err = heap__read(c->heap);
 	if (err && err != -ENODATA)
 		return err;
+	c->sample.in_cluster = false;
 	c->stats.has_pools = !err;
 	tell(c);
 	err = c->err ? c->err : census__read_large(c);
 	if (!err)
 		census__flush_buffers(c);
+	if (!err && c->options.sample)
+		census_sample__finish(c);
+	err = err ? err : c->err;
+	return err ? err : make_rows(c);
+}
+
+/* One that cannot be held is read as it runs. */
+static int read_held(struct census *c)
+{
+	struct census_stats *s = &c->stats;
+	uint64_t ran_before = 0, ran_after = 0;
+	int err;
+
+	if (c->options.freezer)
+		s->freeze_err = freezer__hold(c->options.freezer, c->py->pid, c->status.start_ticks, c->options.max_pause_ns);
+	s->ran_known = !process__run_ns(&c->py->proc, &ran_before);
+	err = read_all(c);
+	s->ran_known = s->ran_known && !process__run_ns(&c->py->proc, &ran_after);
+	if (c->options.freezer && !s->freeze_err)
+		freezer__release(c->options.freezer, &s->freeze);
+	s->ran = !s->ran_known || ran_before != ran_after;
+	return err;
+}
+
+int census__read(struct census *c)
+{
+	uint64_t start_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID);
+	int err;
+
+	begin(c);
+	err = process__status(&c->py->proc, &c->status);
 	if (!err)
-		err = make_rows(c);
+		err = read_held(c);
 	if (err)
 		return err;
-	c->stats.ran_known = c->stats.ran_known && !process__run_ns(&c->py->proc, &ran_after);
 	read_memory(c);
 	census__read_arenas(c);
 	tell_gap(c);
-	c->stats.ran = !c->stats.ran_known || ran_before != ran_after;
 	c->stats.cpu_ns = clock__ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
 	return 0;
+}
+
+uint32_t census__reading(const struct census *c)
+{
+	return c->heap->stats.readings;
 }
 
 size_t census__rows(const struct census *c, const struct census_row **out)

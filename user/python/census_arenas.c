@@ -107,7 +107,7 @@ void census__read_arenas(struct census *c)
 	int64_t cnt;
 	uint32_t tag;
 
-	if (!c->stats.has_pools)
+	if (!c->stats.has_pools || c->options.sample)
 		return;
 	out->bytes_each = h->pool_bytes == POOL_SMALL_BYTES ? SMALL_ARENA_BYTES : LARGE_ARENA_BYTES;
 	c->keeping_buffers = 0;

@@ -48,7 +48,7 @@ struct census_type *census__type(struct census *c, uint32_t tag)
 		c->type_capacity = capacity;
 	}
 	t = &c->types[tag];
-	if (!t->known) {
+	if (!t->known && tag >= TAG_FIRST) {
 		t->known = true;
 		if (py_type__owner(c->py, c->heap->types.types[tag].addr, &t->owner))
 			t->owner = (struct py_owner){ 0 };
@@ -80,7 +80,6 @@ uint64_t census__gc_next(const struct py_interp *py, const unsigned char *header
 static bool pool_block(const struct census *c, uint64_t addr, uint32_t *bytes, uint32_t *behind)
 {
 	const struct found_pool *p;
-	struct heap_block b;
 
 	if (c->heap->found) {
 		p = found_pools__of(c->heap->found, addr);
@@ -90,23 +89,95 @@ static bool pool_block(const struct census *c, uint64_t addr, uint32_t *bytes, u
 		*behind = (addr - p->addr - POOL_HEADER_BYTES) % p->block_bytes;
 		return true;
 	}
-	if (!heap__at(c->heap, addr, &b))
-		return false;
-	*bytes = b.bytes;
-	*behind = addr - b.addr;
-	return true;
+	return heap__place(c->heap, addr, bytes, behind);
 }
 
-static void put(struct census *c, uint32_t tag, int64_t owner_bytes, int64_t bytes, int64_t times)
+static void put(struct census *c, const struct census_buffer *b, int64_t bytes)
 {
-	struct census_type *t = &c->types[tag];
+	struct census_type *t = &c->types[b->tag];
 	int64_t all;
 
-	if (__builtin_mul_overflow(bytes, times, &all) || all < 0 || (uint64_t)all > c->status.rss_bytes + c->status.swap_bytes)
+	if (__builtin_mul_overflow(bytes, b->times, &all) || all < 0 || (uint64_t)all > c->status.rss_bytes + c->status.swap_bytes)
 		return;
 	census__add(&t->buffer_bytes, all);
-	if (owner_bytes + all > t->largest)
-		t->largest = owner_bytes + all;
+	if (b->is_new)
+		census__add(&t->new_buffer_bytes, all);
+	if (b->owner_bytes + all > t->largest)
+		t->largest = b->owner_bytes + all;
+}
+
+/* What lies before a buffer, from LEAD bytes before it on. */
+static uint32_t lead_of(const struct census_buffer *b)
+{
+	return b->values ? LEAD_BYTES : b->hooked ? 16 + HOOK_BYTES : 16;
+}
+
+/* By the word in front of a chunk, if that is where glibc has some: another allocator may have given this. */
+static void size_of_buffer(struct census *c, const struct census_buffer *b, const unsigned char *lead)
+{
+	uint32_t at = lead_of(b), prefix;
+	enum managed_kind kind = py_layout__managed(c->py->layout);
+	uint64_t size, words[2];
+	uint64_t mapped, chunk;
+
+	if (b->values && (kind == MANAGED_VALUES_WORD || kind == MANAGED_TAGGED_WORD)) {
+		prefix = lead[at - 1];
+		if (!prefix || prefix % 8 || prefix > PREFIX_MAX_BYTES)
+			return;
+		at -= prefix;
+	}
+	if (b->hooked)
+		at -= HOOK_BYTES;
+	size = word(lead, at - 8);
+	chunk = b->addr - (lead_of(b) - at) - LIBC_CHUNK_HEADER_BYTES;
+	memcpy(words, lead + at - 16, sizeof(words));
+	/* pymalloc asked the raw domain, which has hooks, too */
+	if (b->hooked && heap_types__is_hook(words)) {
+		chunk -= HOOK_BYTES;
+		if (remote__read_u64(&c->py->mem, chunk + 8, &size))
+			return;
+	}
+	mapped = libc_mapping_bytes(size);
+	if (mapped && (chunk & 4095) == 0)
+		put(c, b, mapped - LIBC_CHUNK_HEADER_BYTES);
+	else if (!(size & CHUNK_IS_MAPPED) && (size & ~7ULL) >= 32 && size % 16 < 8 && census__in_heap(c, chunk))
+		put(c, b, (size & ~7ULL) - 8);
+}
+
+static uint32_t look_of(const struct census_buffer *b)
+{
+	return lead_of(b) + (b->values ? 8 : 0);
+}
+
+static void take_buffer(struct census *c, const struct census_buffer *b, const unsigned char *lead)
+{
+	/* struct _dictvalues of 3.13+: capacity, size, embedded */
+	bool embedded = b->values && py_layout__managed(c->py->layout) == MANAGED_INLINE && lead[LEAD_BYTES + 2];
+
+	if (!embedded)
+		size_of_buffer(c, b, lead);
+}
+
+/* Most buffers are near their owners. */
+static bool take_from_window(struct census *c, const struct census_buffer *b)
+{
+	const void *lead = c->walk ? libc_walk__peek(c->walk, b->addr - lead_of(b), look_of(b)) : NULL;
+
+	if (lead)
+		take_buffer(c, b, lead);
+	return lead;
+}
+
+/* Blocks that are no object, less those that an object owns: a cluster's share of both, wherever these are. */
+static void count_buffer(struct census *c, int64_t cnt, int64_t bytes)
+{
+	struct census_type *t = census__type(c, TAG_BUFFER);
+
+	if (!t)
+		return;
+	census_sample__touch(c, t, TAG_BUFFER);
+	census__add(&t->objects, cnt);
+	census__add(&t->bytes, bytes);
 }
 
 /*
@@ -115,6 +186,7 @@ static void put(struct census *c, uint32_t tag, int64_t owner_bytes, int64_t byt
  */
 static void own(struct census *c, const struct census_object *o, uint64_t addr, int64_t times, bool values)
 {
+	const struct census_buffer b = { addr, times, o->bytes, o->tag, values, o->hooked, o->is_new };
 	uint32_t bytes, behind;
 
 	if (addr < 4096 || addr >> 47 || (addr >= c->py->module_start && addr < c->py->module_end))
@@ -122,16 +194,20 @@ static void own(struct census *c, const struct census_object *o, uint64_t addr, 
 	if (pool_block(c, addr, &bytes, &behind)) {
 		if (values && py_layout__managed(c->py->layout) == MANAGED_INLINE && behind != (o->hooked ? HOOK_BYTES : 0))
 			return;
+		if (c->options.sample)
+			count_buffer(c, -times, -times * bytes);
 		census__add(&c->owned_blocks, times);
 		census__add(&c->owned_block_bytes, times * bytes);
-		put(c, o->tag, o->bytes, bytes, times);
+		put(c, &b, bytes);
 		return;
 	}
 	if (!c->stats.has_libc)
 		return; /* nothing is known of its size */
+	if (take_from_window(c, &b))
+		return;
 	if (c->buffer_cnt == CENSUS_BUFFERS_CNT)
 		census__flush_buffers(c);
-	c->buffers[c->buffer_cnt++] = (struct census_buffer){ addr, times, o->bytes, o->tag, values, o->hooked };
+	c->buffers[c->buffer_cnt++] = b;
 }
 
 static uint64_t field(const struct census_object *o, uint32_t off)
@@ -204,15 +280,26 @@ static void own_all(struct census *c, const struct census_object *o, const struc
 		own_managed(c, o);
 }
 
-void census__count(struct census *c, const struct census_object *o)
+static bool is_new(const struct census *c, uint32_t since)
+{
+	return since >= c->options.new_from && since <= c->options.new_to;
+}
+
+void census__count(struct census *c, struct census_object *o)
 {
 	struct census_type *t = census__type(c, o->tag);
 	uint64_t next;
 
 	if (!t)
 		return;
+	census_sample__touch(c, t, o->tag);
 	t->objects++;
 	census__add(&t->bytes, o->bytes);
+	o->is_new = is_new(c, o->since ? o->since : census_since__of(c, o->addr, o->tag));
+	if (o->is_new) {
+		t->new_objects++;
+		census__add(&t->new_bytes, o->bytes);
+	}
 	if ((int64_t)o->bytes > t->largest)
 		t->largest = o->bytes;
 	if (c->heap->types.types[o->tag].shape.gc) {
@@ -232,8 +319,13 @@ void census__see_block(void *census, const struct heap_seen *seen)
 
 	if (c->observer && !c->err)
 		c->observer->block(c->observer->ctx, seen);
-	if (seen->tag == TAG_BUFFER || c->err)
+	if (c->err)
 		return;
+	if (seen->tag == TAG_BUFFER) {
+		if (c->options.sample)
+			count_buffer(c, 1, seen->bytes);
+		return;
+	}
 	census__count(c, &(struct census_object){
 				 .addr = seen->addr + off,
 				 .header = (const unsigned char *)seen->content + off,
@@ -241,65 +333,23 @@ void census__see_block(void *census, const struct heap_seen *seen)
 				 .tag = seen->tag,
 				 .bytes = seen->bytes,
 				 .hooked = off > c->heap->types.types[seen->tag].shape.heads_bytes,
+				 .since = seen->since,
 			 });
-}
-
-/* What lies before a buffer, from LEAD bytes before it on. */
-static uint32_t lead_of(const struct census_buffer *b)
-{
-	return b->values ? LEAD_BYTES : b->hooked ? 16 + HOOK_BYTES : 16;
-}
-
-/* By the word in front of a chunk, if that is where glibc has some: another allocator may have given this. */
-static void size_of_buffer(struct census *c, const struct census_buffer *b, const unsigned char *lead)
-{
-	uint32_t at = lead_of(b), prefix;
-	enum managed_kind kind = py_layout__managed(c->py->layout);
-	uint64_t size, words[2];
-	uint64_t mapped, chunk;
-
-	if (b->values && (kind == MANAGED_VALUES_WORD || kind == MANAGED_TAGGED_WORD)) {
-		prefix = lead[at - 1];
-		if (!prefix || prefix % 8 || prefix > PREFIX_MAX_BYTES)
-			return;
-		at -= prefix;
-	}
-	if (b->hooked)
-		at -= HOOK_BYTES;
-	size = word(lead, at - 8);
-	chunk = b->addr - (lead_of(b) - at) - LIBC_CHUNK_HEADER_BYTES;
-	memcpy(words, lead + at - 16, sizeof(words));
-	/* pymalloc asked the raw domain, which has hooks, too */
-	if (b->hooked && heap_types__is_hook(words)) {
-		chunk -= HOOK_BYTES;
-		if (remote__read_u64(&c->py->mem, chunk + 8, &size))
-			return;
-	}
-	mapped = libc_mapping_bytes(size);
-	if (mapped && (chunk & 4095) == 0)
-		put(c, b->tag, b->owner_bytes, mapped - LIBC_CHUNK_HEADER_BYTES, b->times);
-	else if (!(size & CHUNK_IS_MAPPED) && (size & ~7ULL) >= 32 && size % 16 < 8 && census__in_heap(c, chunk))
-		put(c, b->tag, b->owner_bytes, (size & ~7ULL) - 8, b->times);
 }
 
 void census__flush_buffers(struct census *c)
 {
-	unsigned char (*leads)[LEAD_BYTES + 8] = calloc(CENSUS_BUFFERS_CNT, sizeof(*leads));
-	struct remote_item *items = calloc(CENSUS_BUFFERS_CNT, sizeof(*items));
-	int err = leads && items ? 0 : -ENOMEM;
+	unsigned char (*leads)[LEAD_BYTES + 8] = c->buffer_cnt ? calloc(c->buffer_cnt, sizeof(*leads)) : NULL;
+	struct remote_item *items = c->buffer_cnt ? calloc(c->buffer_cnt, sizeof(*items)) : NULL;
+	int err = !c->buffer_cnt || (leads && items) ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < c->buffer_cnt && !err; i++)
-		items[i] = (struct remote_item){ c->buffers[i].addr - lead_of(&c->buffers[i]), leads[i],
-						 lead_of(&c->buffers[i]) + (c->buffers[i].values ? 8 : 0), 0 };
+		items[i] = (struct remote_item){ c->buffers[i].addr - lead_of(&c->buffers[i]), leads[i], look_of(&c->buffers[i]), 0 };
 	if (!err)
 		err = remote__read_many(&c->py->mem, items, c->buffer_cnt);
-	for (size_t i = 0; i < c->buffer_cnt && !err; i++) {
-		/* struct _dictvalues of 3.13+: capacity, size, embedded */
-		bool embedded = c->buffers[i].values && py_layout__managed(c->py->layout) == MANAGED_INLINE && leads[i][LEAD_BYTES + 2];
-
-		if (items[i].ok && !embedded)
-			size_of_buffer(c, &c->buffers[i], leads[i]);
-	}
+	for (size_t i = 0; i < c->buffer_cnt && !err; i++)
+		if (items[i].ok)
+			take_buffer(c, &c->buffers[i], leads[i]);
 	if (err)
 		c->err = err;
 	c->buffer_cnt = 0;

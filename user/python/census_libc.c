@@ -78,7 +78,7 @@ static bool count_numbers(struct census *c, const struct libc_chunk *chunk)
 		const unsigned char *number = block + 8 + i * NUMBER_BYTES;
 
 		if (word(number, 8) == type && word(number, 0) > 0 && word(number, 0) < SHAPE_REFCNT_MAX)
-			census__count(c, &(struct census_object){ chunk->addr + (number - block), number, NUMBER_BYTES, tag, NUMBER_BYTES, false });
+			census__count(c, &(struct census_object){ chunk->addr + (number - block), number, NUMBER_BYTES, tag, NUMBER_BYTES, false, 0, false });
 	}
 	return true;
 }
@@ -102,7 +102,7 @@ void census__see_chunk(void *census, const struct libc_chunk *chunk)
 
 	if (chunk->mapped)
 		add_mapped(c, chunk);
-	if (c->err)
+	if (c->err || !census_sample__takes_chunk(c, chunk->addr, chunk->bytes))
 		return;
 	if (!is_small && count_numbers(c, chunk))
 		return;
@@ -114,7 +114,7 @@ void census__see_chunk(void *census, const struct libc_chunk *chunk)
 		return;
 	if (c->heap->types.types[tag].shape.gc)
 		census__note_found(c, chunk->addr + off);
-	census__count(c, &(struct census_object){
+	census_sample__count(c, &(struct census_object){
 				 .addr = chunk->addr + off,
 				 .header = (const unsigned char *)chunk->head + off,
 				 .available = chunk->head_bytes - off,
@@ -402,8 +402,11 @@ int census__read_large(struct census *c)
 	if (err)
 		goto out_maps;
 	err = libc_walk__init(&l.walk, &c->py->mem, census__see_chunk, c);
+	c->walk = &l.walk;
 	if (!err)
 		err = walk_libc(&l);
+	c->walk = NULL;
+	census_sample__end_stretch(c);
 	libc_walk__free(&l.walk);
 	if (!err && !c->err && !c->status.swap_bytes)
 		err = census__follow_links(c);

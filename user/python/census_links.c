@@ -60,7 +60,7 @@ static bool is_gc_list(const struct py_interp *py, uint64_t addr)
 
 void census__link(struct census *c, uint64_t gc_head, uint64_t from)
 {
-	struct heap_block b;
+	uint32_t bytes, behind;
 
 	/* Most are neighbours. */
 	if (c->heap->found && (gc_head ^ from) < c->heap->found->pool_bytes)
@@ -70,7 +70,7 @@ void census__link(struct census *c, uint64_t gc_head, uint64_t from)
 	/* Without pools all objects are there: the walk will meet it, or has done so. */
 	if (!c->stats.has_pools && in_runs(c, gc_head))
 		return;
-	if (c->heap->found ? found_pools__of(c->heap->found, gc_head) != NULL : heap__at(c->heap, gc_head, &b))
+	if (c->heap->found ? found_pools__of(c->heap->found, gc_head) != NULL : heap__place(c->heap, gc_head, &bytes, &behind))
 		return;
 	if (c->link_cnt < LINKS_MAX)
 		add_word(c, &c->links, &c->link_cnt, &c->link_capacity, gc_head);
@@ -127,7 +127,7 @@ static void count_linked(struct census *c, uint64_t object, const unsigned char 
 		tag = heap_types__tag(&c->heap->types, type);
 	if (tag >= TAG_FIRST && c->heap->types.types[tag].shape.gc) {
 		c->linked_cnt++;
-		census__count(c, &(struct census_object){ object, header, CENSUS_LOOK_BYTES, tag, linked_bytes(c, header, tag), false });
+		census__count(c, &(struct census_object){ object, header, CENSUS_LOOK_BYTES, tag, linked_bytes(c, header, tag), false, 0, false });
 	} else {
 		census__link(c, next, object); /* whatever it is, the list goes on */
 	}

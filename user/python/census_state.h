@@ -17,13 +17,40 @@ enum {
 	CENSUS_BUFFERS_CNT = 1024,
 };
 
+/* What is counted of a type. */
+struct census_part {
+	int64_t objects, tracked, bytes, buffer_bytes;
+};
+
 /* By tag. */
 struct census_type {
 	bool known; /* what follows was asked */
 	struct py_owner owner;
 	int64_t basicsize, itemsize;
 	int64_t objects, tracked, bytes, buffer_bytes, largest, uncollectable;
+	int64_t new_objects, new_bytes, new_buffer_bytes; /* of these, see census_options */
 	int64_t keeping; /* of these, in sparse arenas */
+	int64_t objects_error, bytes_error, owned_error; /* half-widths of 95 % intervals */
+	struct census_part before; /* the cluster in which it is TOUCHED */
+	bool touched;
+};
+
+/* An object that is in no pool: 16 bytes each. */
+struct census_known {
+	uint64_t addr;
+	uint32_t type;  /* a hash of which it is */
+	uint32_t since; /* number of the first reading that found it */
+};
+
+struct census_known_list {
+	struct census_known *list; /* by address; owned */
+	size_t cnt, capacity;
+};
+
+struct census_since {
+	struct census_known_list before, now; /* of the reading before, of this one */
+	size_t at;     /* in BEFORE, as long as addresses ascend */
+	bool unsorted; /* NOW is not in order */
 };
 
 /* A buffer that is in no pool: its size is in front of it. */
@@ -31,7 +58,23 @@ struct census_buffer {
 	uint64_t addr;
 	int64_t times, owner_bytes;
 	uint32_t tag;
-	bool values, hooked;
+	bool values, hooked, is_new;
+};
+
+/* Clusters that were read: pools of one block size, or stretches of the C library's heap (0). */
+struct census_stratum {
+	double cnt, live, live_squares;
+};
+
+struct census_sample {
+	struct map sums; /* by type and stratum */
+	struct census_stratum strata[HEAP_STRATA];
+	uint32_t *touched; /* tags of which something is in the cluster that is read */
+	size_t touched_cnt, touched_capacity;
+	bool in_cluster;   /* what is counted now is of a cluster; else it is not sampled */
+	uint64_t clusters_read;
+	uint64_t stretch, stretch_live, stretches, stretches_live;
+	bool taken; /* STRETCH */
 };
 
 struct census_range {
@@ -50,6 +93,9 @@ struct census_observer {
 struct census {
 	const struct py_interp *py;
 	const struct census_observer *observer; /* NULL: nobody else wants to know */
+	struct census_options options;
+	struct census_sample sample;
+	struct census_since since;
 	struct heap *heap;
 	struct census_type *types; /* [tag] */
 	uint32_t type_capacity;
@@ -65,6 +111,7 @@ struct census {
 	uint64_t mapped_bytes;                        /* of chunks that are mappings, in pages that exist */
 	struct census_range *heaps; /* of glibc, as they were before the reading: brk's, and those of threads' arenas; by address */
 	size_t heap_cnt, heap_capacity;
+	const struct libc_walk *walk; /* while it walks, else NULL */
 	/* Runs of the C library's heap that are walked; objects in them that the collector knows, by address. */
 	struct census_range *runs;
 	size_t run_cnt, run_capacity;
@@ -90,18 +137,40 @@ struct census_object {
 	uint32_t tag;
 	uint64_t bytes; /* of its block */
 	bool hooked;
+	uint32_t since; /* as in heap_block; 0: in no pool */
+	bool is_new;    /* found by census__count() */
 };
 
 /* census_count.c */
 /* NULL: out of memory, c->err is set. */
 struct census_type *census__type(struct census *c, uint32_t tag);
-void census__count(struct census *c, const struct census_object *o);
+void census__count(struct census *c, struct census_object *o);
 void census__see_block(void *census, const struct heap_seen *seen);
 void census__flush_buffers(struct census *c);
 /* TOTAL += N, as far as that goes. */
 void census__add(int64_t *total, int64_t n);
 /* Of an object that begins behind HEADER: where its collector's links lead; 0: the collector does not track it. */
 uint64_t census__gc_next(const struct py_interp *py, const unsigned char *header);
+
+/* census_since.c */
+void census_since__begin(struct census *c);
+void census_since__free(struct census *c);
+/* Number of the first reading in which the object at ADDR, in no pool, was there; to be asked once for each in a reading. Without options.remember: this one. */
+uint32_t census_since__of(struct census *c, uint64_t addr, uint32_t tag);
+
+/* census_sample.c: nothing happens there without options.sample */
+void census_sample__begin(struct census *c);
+void census_sample__free(struct census *c);
+/* T is about to be counted. */
+void census_sample__touch(struct census *c, struct census_type *t, uint32_t tag);
+void census_sample__see_pool(void *census, uint32_t block_bytes, uint32_t live);
+/* Is the chunk at ADDR to be looked at? In order of addresses, if there are no pools. */
+bool census_sample__takes_chunk(struct census *c, uint64_t addr, uint64_t bytes);
+/* As census__count(), of what a chunk holds. */
+void census_sample__count(struct census *c, struct census_object *o);
+void census_sample__end_stretch(struct census *c);
+/* What was counted in the sample becomes estimates of all. */
+void census_sample__finish(struct census *c);
 
 /* census_libc.c */
 struct libc_chunk;

@@ -80,6 +80,20 @@ static struct heap_pool *find_block(const struct heap *h, uint64_t addr, uint32_
 	return *i < p->slots.capacity && heap_slots__get(&p->slots, *i).tag != TAG_NONE ? p : NULL;
 }
 
+bool heap__place(const struct heap *h, uint64_t addr, uint32_t *block_bytes, uint32_t *behind)
+{
+	const struct heap_pool *p = find_pool(h, addr);
+	uint32_t i;
+
+	if (p && p->left_out && p->block_bytes && addr - p->addr >= POOL_HEADER_BYTES)
+		*behind = (addr - p->addr - POOL_HEADER_BYTES) % p->block_bytes;
+	else
+		p = find_block(h, addr, &i, behind);
+	if (p)
+		*block_bytes = p->block_bytes;
+	return p;
+}
+
 bool heap__at(const struct heap *h, uint64_t addr, struct heap_block *out)
 {
 	uint32_t i, behind;

@@ -25,6 +25,8 @@ struct heap;
 
 struct heap_options {
 	uint64_t max_bytes; /* of pools to be read in one reading; 0: HEAP_MAX_BYTES */
+	double sample;      /* read this fraction of them only (heap_sample.h): all below then tells of those. 0: all */
+	uint64_t seed;      /* of the sample */
 };
 #define HEAP_MAX_BYTES (32ULL << 30)
 
@@ -91,6 +93,8 @@ struct heap_stats {
 	uint64_t live_bytes;
 	uint64_t retried;       /* copies of pools that were made again, as their header and free list did not agree */
 	uint64_t torn;          /* pools whose header and free list never agreed: some of their blocks may be wrong */
+	uint64_t found_pools;   /* with live blocks as their headers say, those that the sample leaves out, too */
+	uint64_t found_live_bytes;
 	uint64_t skipped_bytes; /* not looked at: swapped out, or of a region out of all proportion */
 	uint64_t cpu_ns;        /* what the reading cost us */
 	bool partial;           /* something was left out: SKIPPED_BYTES, MAX_BYTES reached, too many things that look like types, or an error */

@@ -87,6 +87,7 @@ static void look_at_header(struct look *r, const void *header, uint64_t addr)
 	f.bytes = whole_pages(pool__carved_end(&p));
 	f.alignment = p.alignment;
 	f.block_bytes = p.block_bytes;
+	f.live = p.live;
 	if (!add_found(r, &f))
 		return;
 	r->wanted_bytes += r->out->pool_bytes;
@@ -279,8 +280,10 @@ int heap__find_pools(struct heap *h, struct found_pools *out)
 	r->h = h;
 	r->out = out;
 	find_pools(r);
-	if (!r->err)
+	if (!r->err) {
 		drop_odd_ones(r);
+		heap_sample__choose(h, out);
+	}
 	if (!r->err && h->see)
 		make_index(r);
 	err = r->err;

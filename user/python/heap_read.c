@@ -47,10 +47,11 @@ static int update(struct heap *h, struct heap_pool *to, const unsigned char *ima
 			return h->types.err;
 		if (is_free && tag == TAG_BUFFER)
 			tag = TAG_NONE;
-		if (h->see && tag != TAG_NONE)
-			h->see(h->see_ctx, &(struct heap_seen){ to->addr + (block - image), block, p->block_bytes, tag, object_off });
 		if (tag != s->tag || s->since == SINCE_NEXT)
 			*s = (struct slot){ tag, h->since_now };
+		if (h->see && tag != TAG_NONE)
+			h->see(h->see_ctx, &(struct heap_seen){ to->addr + (block - image), block, p->block_bytes, tag, object_off,
+								h->since_reading[s->since] });
 	}
 	if (p->carved < to->slots.capacity)
 		memset(s, 0, (to->slots.capacity - p->carved) * sizeof(*s));
@@ -73,7 +74,8 @@ static struct heap_pool take_old(struct reading *r, uint64_t addr)
 static void put(struct reading *r, const struct heap_pool *p)
 {
 	r->pools[r->pool_cnt++] = *p;
-	heap_books__count(r->h, p);
+	if (!p->left_out)
+		heap_books__count(r->h, p);
 }
 
 enum settled { POOL_GONE, POOL_TORN, POOL_WHOLE };
@@ -135,7 +137,7 @@ static void take_pool(struct reading *r, const struct found_pool *f, unsigned ch
 			heap_slots__free(&to.slots);
 		return;
 	}
-	if (to.block_bytes != p.block_bytes) {
+	if (to.block_bytes != p.block_bytes || to.left_out) {
 		heap_slots__free(&to.slots);
 		to = (struct heap_pool){ .addr = f->addr, .block_bytes = p.block_bytes };
 		heap_slots__init(&to.slots, p.capacity);
@@ -144,12 +146,18 @@ static void take_pool(struct reading *r, const struct found_pool *f, unsigned ch
 	r->err = update(r->h, &to, image, &p, free_bits, settled == POOL_TORN);
 	r->h->stats.torn += settled == POOL_TORN;
 	put(r, &to);
+	if (r->h->see_pool && !r->err)
+		r->h->see_pool(r->h->see_ctx, p.block_bytes, p.live);
 }
 
 static void keep_pool(struct reading *r, const struct found_pool *f)
 {
 	struct heap_pool p = take_old(r, f->addr);
 
+	if (f->left_out) {
+		heap_slots__free(&p.slots);
+		p = (struct heap_pool){ .addr = f->addr, .block_bytes = f->block_bytes, .left_out = true };
+	}
 	if (p.addr)
 		put(r, &p);
 }
@@ -164,7 +172,7 @@ static size_t make_items(struct reading *r, size_t from, size_t to)
 		const struct found_pool *f = &r->found.pools[i];
 		struct remote_item *last = cnt ? &r->items[cnt - 1] : NULL;
 
-		if (!f->bytes)
+		if (!f->bytes || f->left_out)
 			continue;
 		if (last && last->addr + last->size == f->addr && out == (unsigned char *)last->out + last->size)
 			last->size += f->bytes;
@@ -193,7 +201,7 @@ static void read_chunk(struct reading *r, size_t from, size_t to)
 	for (size_t i = from; i < to; i++) {
 		const struct found_pool *f = &r->found.pools[i];
 
-		if (r->err || !f->bytes) {
+		if (r->err || !f->bytes || f->left_out) {
 			keep_pool(r, f);
 			continue;
 		}

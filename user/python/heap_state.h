@@ -4,6 +4,7 @@
 #define HEAP_STATE_H
 
 #include "heap.h"
+#include "heap_sample.h"
 #include "heap_slots.h"
 #include "heap_types.h"
 #include "pool.h"
@@ -20,6 +21,7 @@ struct heap_pool {
 	uint64_t addr;
 	struct heap_slots slots;
 	uint16_t block_bytes;
+	bool left_out; /* of the sample: nothing is known of its blocks */
 	uint32_t arena; /* its index */
 };
 
@@ -28,6 +30,7 @@ struct heap_seen {
 	uint64_t addr;
 	const void *content; /* all of it */
 	uint32_t bytes, tag, object_off;
+	uint32_t since; /* as in heap_block */
 };
 
 struct found_pools;
@@ -49,6 +52,9 @@ struct heap {
 	/* Is told of each live block; NULL: nobody wants to know. */
 	void (*see)(void *ctx, const struct heap_seen *seen);
 	void *see_ctx;
+	/* And, behind its blocks, of each pool that was read; NULL: nobody wants to know. */
+	void (*see_pool)(void *ctx, uint32_t block_bytes, uint32_t live);
+	struct heap_stratum strata[HEAP_STRATA]; /* by block size / 8, of the last reading */
 	const struct found_pools *found; /* while SEE is called, else NULL */
 };
 
@@ -57,6 +63,8 @@ struct found_pool {
 	uint32_t bytes; /* to be read, whole pages; 0: cannot be looked at, stays as it was */
 	uint32_t alignment;
 	uint32_t block_bytes;
+	uint32_t live; /* as the header says */
+	bool left_out; /* of the sample */
 };
 
 struct found_pools {
@@ -101,6 +109,11 @@ static inline size_t heap__first_pool_from(const struct heap *h, uint64_t addr)
 	}
 	return low;
 }
+/*
+ * The pool that ADDR is in, and where: how large its blocks are, how far behind the begin of one ADDR is. Of one that the sample leaves out
+ * nobody knows whether that is live; else false where it is not.
+ */
+bool heap__place(const struct heap *h, uint64_t addr, uint32_t *block_bytes, uint32_t *behind);
 
 static inline uint32_t whole_pages(uint32_t bytes)
 {

@@ -11,6 +11,10 @@ const char *census_grade__name(enum census_grade grade)
 	return names[grade];
 }
 
+static const char *const frozen_names[] = {
+	[CENSUS_FROZEN_CGROUP] = "cgroup", [CENSUS_FROZEN_SIGNAL] = "signal", [CENSUS_FROZEN_BEFORE] = "stopped before"
+};
+
 static void json__consistency(struct json_writer *w, const struct census_view *v)
 {
 	json__key(w, "consistency");
@@ -24,10 +28,52 @@ static void json__consistency(struct json_writer *w, const struct census_view *v
 	else
 		json__null(w);
 	key__double(w, "reading_s", v->reading_s);
+	json__key(w, "frozen_by");
+	if (v->frozen)
+		json__string(w, frozen_names[v->frozen]);
+	else
+		json__null(w);
+	key__double_if(w, "frozen_s", v->frozen, v->frozen_s);
+	json__key(w, "freeze_ended");
+	if (v->frozen)
+		json__bool(w, v->freeze_ended);
+	else
+		json__null(w);
+	if (v->freeze_error)
+		key__string(w, "freeze_error", v->freeze_error);
 	json__object_end(w);
 	key__string(w, "coverage", v->coverage_note ? "partial" : "full");
 	if (v->coverage_note)
 		key__string(w, "coverage_note", v->coverage_note);
+}
+
+static void json__sample(struct json_writer *w, const struct census_view *v)
+{
+	json__key(w, "sample");
+	if (!v->sample) {
+		json__null(w);
+		return;
+	}
+	json__object_begin(w);
+	key__double(w, "fraction", v->sample);
+	key__int(w, "read", v->clusters_read);
+	key__int(w, "of", v->clusters);
+	json__object_end(w);
+}
+
+static void json__news(struct json_writer *w, const struct census_news_view *n)
+{
+	json__key(w, "new_since");
+	if (!n->wanted) {
+		json__null(w);
+		return;
+	}
+	json__object_begin(w);
+	key__double(w, "mark_s", n->mark_s);
+	key__double_if(w, "survived_s", n->survived_s > 0, n->survived_s);
+	key__int_if(w, "survived_full_gcs", n->survived_gcs, n->survived_gcs);
+	key__int_if(w, "full_gcs", n->full_gcs_known, n->full_gcs);
+	json__object_end(w);
 }
 
 static void json__type(struct json_writer *w, const struct census_type_row *r)
@@ -39,6 +85,12 @@ static void json__type(struct json_writer *w, const struct census_type_row *r)
 	key__int(w, "bytes", r->bytes);
 	key__int(w, "owned_bytes", r->owned_bytes);
 	key__int(w, "largest_bytes", r->largest_bytes);
+	key__int(w, "objects_error", r->objects_error);
+	key__int(w, "bytes_error", r->bytes_error);
+	key__int(w, "owned_bytes_error", r->owned_bytes_error);
+	key__int_if(w, "new_objects", r->new_known, r->new_objects);
+	key__int_if(w, "new_bytes", r->new_known, r->new_bytes);
+	key__int_if(w, "new_owned_bytes", r->new_known, r->new_owned_bytes);
 	key__int_if(w, "delta_objects", r->delta_known, r->delta_objects);
 	key__int_if(w, "delta_bytes", r->delta_known, r->delta_bytes);
 	key__int_if(w, "delta_owned_bytes", r->delta_known, r->delta_owned_bytes);
@@ -102,6 +154,8 @@ void census_view__json(const struct census_view *v, struct text *out)
 	key__string(&w, "comm", v->comm);
 	key__string(&w, "python", v->python);
 	json__consistency(&w, v);
+	json__sample(&w, v);
+	json__news(&w, &v->news);
 	json__key(&w, "types");
 	json__array_begin(&w);
 	for (size_t i = 0; i < v->rows_cnt; i++)

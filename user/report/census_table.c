@@ -17,6 +17,23 @@ static void add_bytes(struct text *t, int columns, double bytes, bool sign, cons
 	text__addf(t, " %*s", columns, out);
 }
 
+static void print_frozen(struct lines *l, const struct census_view *v)
+{
+	static const char *const by[] = {[CENSUS_FROZEN_CGROUP] = "its cgroup", [CENSUS_FROZEN_SIGNAL] = "SIGSTOP"};
+
+	if (v->freeze_error) {
+		text__addf(&l->line, "; it could not be frozen: %s", v->freeze_error);
+		return;
+	}
+	if (v->frozen == CENSUS_FROZEN_BEFORE)
+		text__addf(&l->line, "; it was stopped before");
+	if (v->frozen != CENSUS_FROZEN_CGROUP && v->frozen != CENSUS_FROZEN_SIGNAL)
+		return;
+	text__addf(&l->line, "; frozen for %.1f ms (%s)", v->frozen_s * 1e3, by[v->frozen]);
+	if (v->freeze_ended)
+		text__addf(&l->line, ", not to the end: --max-pause was over");
+}
+
 static void print_head(struct lines *l, const struct census_view *v)
 {
 	time_t seconds = (time_t)(v->time_unix_ns / 1000000000);
@@ -44,6 +61,10 @@ static void print_head(struct lines *l, const struct census_view *v)
 		text__addf(&l->line, "torn, %" PRIu64 " pools of objects changed faster than they could be read", v->torn);
 		break;
 	}
+	print_frozen(l, v);
+	if (v->sample)
+		text__addf(&l->line, "; a sample, %" PRIu64 " of %" PRIu64 " %s", v->clusters_read, v->clusters,
+			   v->memory.python_known ? "pools" : "stretches of 16 KiB");
 	if (v->retried)
 		text__addf(&l->line, "; %" PRIu64 " copies made again", v->retried);
 	lines__end(l, v->grade == CENSUS_TORN ? STYLE_WARNING : STYLE_PLAIN);
@@ -54,27 +75,27 @@ static void print_head(struct lines *l, const struct census_view *v)
 	}
 }
 
-static void print_row(struct lines *l, const struct census_view *v, const struct census_type_row *r)
+static void add_error(struct text *t, int64_t error)
+{
+	char number[32];
+
+	snprintf(number, sizeof(number), "%" PRId64, error);
+	text__addf(t, " %*s±%s", strlen(number) > 8 ? 0 : (int)(8 - strlen(number)), "", number);
+}
+
+static void add_bytes_error(struct text *t, int64_t error)
+{
+	char number[16];
+
+	units__format_bytes(number, error);
+	text__addf(t, " %*s±%s", strlen(number) > 10 ? 0 : (int)(10 - strlen(number)), "", number);
+}
+
+static void end_row(struct lines *l, const struct census_type_row *r)
 {
 	const char *name = r->type ? r->type : "(type unknown)";
 	struct text type = {0};
-	char change[32];
 
-	text__addf(&l->line, "%9" PRId64, r->objects);
-	if (v->interval_s > 0) {
-		snprintf(change, sizeof(change), "%+" PRId64, r->delta_known ? r->delta_objects : 0);
-		text__addf(&l->line, " %9s", change);
-	}
-	add_bytes(&l->line, 11, r->bytes, false, "");
-	add_bytes(&l->line, 11, r->owned_bytes, false, "");
-	text__addf(&l->line, " %5.1f%%", v->bytes ? 100.0 * r->owned_bytes / v->bytes : 0);
-	if (v->interval_s > 0) {
-		add_bytes(&l->line, 12, r->delta_known ? r->delta_owned_bytes : 0, true, "");
-		add_bytes(&l->line, 14, r->delta_known ? r->bytes_per_s : 0, true, "/s");
-		text__addf(&l->line, " %-7s", r->verdict == VERDICT_GROWING ? "GROWING" : verdict__name(r->verdict));
-	} else {
-		add_bytes(&l->line, 11, r->largest_bytes, false, "");
-	}
 	text__addf(&l->line, " ");
 	text__add_clean(&type, name, strlen(name));
 	if (r->uncollectable > 0)
@@ -84,15 +105,103 @@ static void print_row(struct lines *l, const struct census_view *v, const struct
 	lines__end(l, r->verdict == VERDICT_GROWING ? STYLE_ALARM : STYLE_PLAIN);
 }
 
+static void print_row(struct lines *l, const struct census_view *v, const struct census_type_row *r)
+{
+	char change[32];
+
+	text__addf(&l->line, "%9" PRId64, r->objects);
+	if (v->sample)
+		add_error(&l->line, r->objects_error);
+	if (v->interval_s > 0) {
+		snprintf(change, sizeof(change), "%+" PRId64, r->delta_known ? r->delta_objects : 0);
+		text__addf(&l->line, " %9s", change);
+	}
+	add_bytes(&l->line, 11, r->bytes, false, "");
+	add_bytes(&l->line, 11, r->owned_bytes, false, "");
+	if (v->sample)
+		add_bytes_error(&l->line, r->owned_bytes_error);
+	text__addf(&l->line, " %5.1f%%", v->bytes ? 100.0 * r->owned_bytes / v->bytes : 0);
+	if (v->interval_s > 0) {
+		add_bytes(&l->line, 12, r->delta_known ? r->delta_owned_bytes : 0, true, "");
+		add_bytes(&l->line, 14, r->delta_known ? r->bytes_per_s : 0, true, "/s");
+		text__addf(&l->line, " %-7s", r->verdict == VERDICT_GROWING ? "GROWING" : verdict__name(r->verdict));
+	} else {
+		add_bytes(&l->line, 11, r->largest_bytes, false, "");
+	}
+	end_row(l, r);
+}
+
+static void print_news(struct lines *l, const struct census_news_view *n)
+{
+	text__addf(&l->line, "  new since the mark %.0f s ago", n->mark_s);
+	if (n->survived_gcs)
+		text__addf(&l->line, ", survived %u full collections", n->survived_gcs);
+	if (n->survived_s > 0)
+		text__addf(&l->line, "%s there for %.1f s at least", n->survived_gcs ? ":" : ",", n->survived_s);
+	if (n->full_gcs_known)
+		text__addf(&l->line, "; %" PRIu64 " full collections since", n->full_gcs);
+	lines__end(l, STYLE_PLAIN);
+}
+
+static void print_new_row(struct lines *l, const struct census_view *v, const struct census_type_row *r)
+{
+	char change[32];
+
+	text__addf(&l->line, "%9" PRId64, r->new_objects);
+	if (v->interval_s > 0) {
+		snprintf(change, sizeof(change), "%+" PRId64, r->delta_known ? r->delta_new_objects : 0);
+		text__addf(&l->line, " %9s", change);
+	}
+	add_bytes(&l->line, 11, r->new_bytes, false, "");
+	add_bytes(&l->line, 11, r->new_owned_bytes, false, "");
+	text__addf(&l->line, " %9" PRId64, r->objects);
+	if (v->interval_s > 0)
+		text__addf(&l->line, " %-7s", r->verdict == VERDICT_GROWING ? "GROWING" : verdict__name(r->verdict));
+	end_row(l, r);
+}
+
+static void print_new_types(struct lines *l, const struct census_view *v)
+{
+	char bytes[16];
+
+	text__addf(&l->line, "%9s", "new");
+	if (v->interval_s > 0)
+		text__addf(&l->line, " %9s", "change");
+	text__addf(&l->line, " %11s %11s %9s", "bytes", "with owned", "of");
+	if (v->interval_s > 0)
+		text__addf(&l->line, " %-7s", "verdict");
+	text__addf(&l->line, " type");
+	lines__end(l, STYLE_BOLD);
+	for (size_t i = 0; i < v->rows_cnt; i++)
+		print_new_row(l, v, &v->rows[i]);
+	if (!v->rows_cnt && !v->hidden_types) {
+		text__addf(&l->line, "%9s", "none");
+		lines__end(l, STYLE_DIM);
+	}
+	if (v->hidden_types) {
+		text__addf(&l->line, "and %" PRIu64 " types more: %" PRIu64 " new objects, %s", v->hidden_types, v->hidden_objects,
+			   units__format_bytes(bytes, v->hidden_bytes));
+		lines__end(l, STYLE_DIM);
+	}
+}
+
 static void print_types(struct lines *l, const struct census_view *v)
 {
 	char bytes[16];
 
+	text__addf(&l->line, "%9s", "objects");
+	if (v->sample)
+		text__addf(&l->line, " %9s", "95 %");
 	if (v->interval_s > 0)
-		text__addf(&l->line, "%9s %9s %11s %11s %6s %12s %14s %-7s %s", "objects", "change", "bytes", "with owned", "share", "change", "rate",
-			   "verdict", "type");
+		text__addf(&l->line, " %9s", "change");
+	text__addf(&l->line, " %11s %11s", "bytes", "with owned");
+	if (v->sample)
+		text__addf(&l->line, " %11s", "95 %");
+	text__addf(&l->line, " %6s", "share");
+	if (v->interval_s > 0)
+		text__addf(&l->line, " %12s %14s %-7s type", "change", "rate", "verdict");
 	else
-		text__addf(&l->line, "%9s %11s %11s %6s %11s %s", "objects", "bytes", "with owned", "share", "largest", "type");
+		text__addf(&l->line, " %11s type", "largest");
 	lines__end(l, STYLE_BOLD);
 	for (size_t i = 0; i < v->rows_cnt; i++)
 		print_row(l, v, &v->rows[i]);
@@ -153,7 +262,12 @@ void census_view__table(const struct census_view *v, const struct table_opts *op
 	struct lines l = {.out = out, .width = opts->width, .color = opts->color};
 
 	print_head(&l, v);
-	print_types(&l, v);
+	if (v->news.wanted) {
+		print_news(&l, &v->news);
+		print_new_types(&l, v);
+	} else {
+		print_types(&l, v);
+	}
 	print_memory(&l, &v->memory);
 	print_arenas(&l, &v->arenas);
 	lines__end(&l, STYLE_PLAIN);

@@ -1,11 +1,12 @@
 #!/bin/sh
-# run_live.sh LIVE_TRUTH [PYTHON...]: runs the built live_truth, and live_spoilt, live_early and live_heap beside it, against every interpreter
+# run_live.sh LIVE_TRUTH [PYTHON...]: runs the built live_truth, and live_spoilt, live_early, live_heap and live_sample beside it, against every interpreter
 # found here, or those that are named.
 here=$(cd "$(dirname "$0")" && pwd)
 live_truth=$1
 live_early=$(dirname "$1")/live_early
 live_spoilt=$(dirname "$1")/live_spoilt
 live_heap=$(dirname "$1")/live_heap
+live_sample=$(dirname "$1")/live_sample
 shift
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -29,6 +30,10 @@ check() { # python truth-program
 	exec 3>&- 4<&-
 	wait "$pid"
 	[ ! -x "$live_early" ] || "$live_early" "$1" || status=1
+	# with each size of pools
+	case $("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])') in
+	3.8 | 3.11) [ ! -x "$live_sample" ] || "$live_sample" "$1" "$here/../../e2e/programs/mass.py" || status=1 ;;
+	esac
 	[ ! -x "$live_heap" ] || "$live_heap" "$1" "$here/live_heap.py" || status=1
 }
 

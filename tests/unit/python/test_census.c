@@ -110,7 +110,7 @@ static void count(struct world *w, uint64_t object, uint64_t type)
 	uint32_t tag = heap_types__tag(&w->c->heap->types, type);
 
 	assert_true(tag >= TAG_FIRST);
-	census__count(w->c, &(struct census_object){ object, at(w, object), CENSUS_LOOK_BYTES, tag, 64, false });
+	census__count(w->c, &(struct census_object){ object, at(w, object), CENSUS_LOOK_BYTES, tag, 64, false, 0, false });
 }
 
 static const struct census_type *counted(struct world *w, uint64_t type)
@@ -340,7 +340,7 @@ static void memory_that_lies(void **state)
 			object = first + (uint64_t)rand() % ((last - first) / 8) * 8;
 			tag = heap_types__tag(&w->c->heap->types, rand() % 2 ? random_word(w) : w->py.types.dict);
 			if (tag >= TAG_FIRST)
-				census__count(w->c, &(struct census_object){ object, at(w, object), rand() % CENSUS_LOOK_BYTES, tag, rand(), rand() % 2 });
+				census__count(w->c, &(struct census_object){ object, at(w, object), rand() % CENSUS_LOOK_BYTES, tag, rand(), rand() % 2, 0, false });
 			if (rand() % 16 == 0) {
 				w->py.gc_lists[rand() % 4] = object;
 				w->py.gc_garbage_addr = object;

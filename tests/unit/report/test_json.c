@@ -263,13 +263,13 @@ static void census_conforms_to_its_schema(void **state)
 {
 	const struct census_type_row rows[] = {
 		{.type = "app.Session", .objects = 2345, .tracked = 2345, .bytes = 112560, .owned_bytes = 544040, .largest_bytes = 2048,
-		 .delta_known = true, .delta_objects = 12, .delta_bytes = 576, .delta_owned_bytes = -3000, .bytes_per_s = 57.5, .verdict = VERDICT_GROWING},
+		 .objects_error = 7, .new_known = true, .new_objects = 44, .new_owned_bytes = 4400, .delta_known = true, .delta_objects = 12, .delta_bytes = 576, .delta_owned_bytes = -3000, .bytes_per_s = 57.5, .verdict = VERDICT_GROWING},
 		{.type = NULL, .objects = INT64_MAX, .bytes = INT64_MAX, .owned_bytes = INT64_MAX, .uncollectable = -1},
 		{.type = "evil\033[2J\n\xff\"", .objects = 1},
 	};
 	struct census_view v = {
-		.time_unix_ns = 1763661000123000000, .elapsed_s = 10, .interval_s = 5, .pid = 4242, .core = "core\x1b.4242", .comm = "python3",
-		.python = "3.11.2", .grade = CENSUS_NEAR, .ran = true, .ran_known = true, .coverage_note = "a part was swapped out", .rows = rows, .rows_cnt = 3,
+		.time_unix_ns = 1763661000123000000, .elapsed_s = 10, .interval_s = 5, .pid = 4242, .core = "core\x1b.4242", .comm = "python3", .python = "3.11.2",
+		.news = {.wanted = true, .mark_s = 30.5, .survived_gcs = 2, .full_gcs = 3, .full_gcs_known = true}, .sample = 0.25, .clusters_read = 130, .clusters = 1000, .grade = CENSUS_NEAR, .ran = true, .ran_known = true, .frozen = CENSUS_FROZEN_SIGNAL, .frozen_s = 0.0101, .freeze_ended = true, .coverage_note = "a part was swapped out", .rows = rows, .rows_cnt = 3,
 		.memory = {.known = true, .libc_known = true, .rss_bytes = 9000000, .libc_used_bytes = 5},
 		.arenas = {.known = true, .bytes_each = 1 << 20, .cnt = 39, .sparse_cnt = 38, .kept_by = {{"app.Session", 399}, {NULL, 3}}},
 	};
@@ -287,9 +287,19 @@ static void census_conforms_to_its_schema(void **state)
 	assert_string_equal(node__get(n, "time")->string, "2025-11-20T17:50:00.123Z");
 	assert_string_equal(node__get(n, "coverage")->string, "partial");
 	assert_string_equal(node__get(node__get(n, "consistency"), "grade")->string, "near");
+	assert_string_equal(node__get(node__get(n, "consistency"), "frozen_by")->string, "signal");
+	assert_true(atof(node__get(node__get(n, "consistency"), "frozen_s")->text) == 0.0101);
+	assert_int_equal(node__get(node__get(n, "consistency"), "freeze_ended")->kind, 't');
 	row = node__get(n, "types")->first;
 	assert_string_equal(node__get(row, "type")->string, "app.Session");
 	assert_string_equal(node__get(row, "verdict")->string, "growing");
+	assert_true(atof(node__get(row, "objects_error")->text) == 7);
+	assert_true(atof(node__get(row, "new_objects")->text) == 44);
+	assert_int_equal(node__get(row->next, "new_objects")->kind, 'n');
+	assert_true(atof(node__get(node__get(n, "new_since"), "mark_s")->text) == 30.5);
+	assert_int_equal(node__get(node__get(n, "new_since"), "survived_s")->kind, 'n');
+	assert_true(atof(node__get(node__get(n, "new_since"), "survived_full_gcs")->text) == 2);
+	assert_true(atof(node__get(node__get(n, "sample"), "fraction")->text) == 0.25);
 	assert_true(atof(node__get(row, "delta_owned_bytes")->text) == -3000);
 	assert_true(atof(node__get(row, "uncollectable")->text) == 0);
 	assert_int_equal(node__get(row->next, "type")->kind, 'n');
@@ -308,6 +318,7 @@ static void census_conforms_to_its_schema(void **state)
 	n = read_line(&t);
 	conforms(s, n);
 	assert_int_equal(node__get(n, "interval_s")->kind, 'n');
+	assert_int_equal(node__get(n, "new_since")->kind, 'n');
 	assert_int_equal(node__get(n, "arenas")->kind, 'n');
 	assert_string_equal(node__get(n, "coverage")->string, "full");
 	assert_null(node__get(n, "coverage_note"));
