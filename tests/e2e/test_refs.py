@@ -94,6 +94,32 @@ def test_while_it_churns(debian, tool, start):
     target.answer()
 
 
+def test_a_still_picture(debian, tool, start):
+    target = start(debian, PROGRAM)
+    target.send("churn")
+    for chain in chains(tool, target, "--type", "InList", "--freeze", "--max-pause", "5s"):
+        assert chain["consistency"]["grade"] == "exact" and 0 < chain["consistency"]["frozen_s"] < 5
+    target.send("ping")
+    target.answer()
+
+
+def test_a_core(debian, tool, start, tmp_path):
+    """The same answers, of what a process left."""
+    if not shutil.which("gcore"):
+        conftest.unusable("gdb is missing")
+    target = start(debian, PROGRAM)
+    expected = target.command("expected")
+    subprocess.run(["gcore", "-o", str(tmp_path / "core"), str(target.pid)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=True, timeout=2 * PATIENCE)
+    core = str(tmp_path / ("core.%d" % target.pid))
+    for name in expected:
+        done = subprocess.run([tool, "refs", "--core", core, "--type", name, "--json"], stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
+        live, dead = chains(tool, target, "--type", name), [json.loads(line) for line in done.stdout.splitlines()]
+        for each in live + dead:
+            del each["time"], each["consistency"]
+        assert live == dead, name
+
+
 def test_leaked(debian, tool, start):
     target = start(debian, os.path.join("leaks", "decorated.py"))
     target.send("run 100 200")

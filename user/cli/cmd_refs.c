@@ -9,6 +9,7 @@
 #include "census.h"
 #include "clock.h"
 #include "commands.h"
+#include "freeze.h"
 #include "graph.h"
 #include "heap_target.h"
 #include "leaked.h"
@@ -36,6 +37,7 @@ struct inquiry {
 	const struct options *o;
 	struct heap_target target;
 	struct graph *graph;
+	struct freezer *freezer; /* NULL: not wanted */
 	double reading_s;
 };
 
@@ -97,6 +99,8 @@ static int show(const struct inquiry *q, struct refs *refs)
 		.ran_known = stats.ran_known,
 		.torn = stats.torn,
 		.reading_s = q->reading_s,
+		.frozen_s = stats.freeze.by == FREEZE_CGROUP || stats.freeze.by == FREEZE_SIGNAL ? stats.freeze.held_ns / 1e9 : -1,
+		.freeze_error = stats.freeze_err ? strerror(-stats.freeze_err) : NULL,
 		.coverage_note = stats.partial ? stats.note : NULL,
 		.chains = chains,
 		.referrers = shown,
@@ -223,11 +227,15 @@ int cmd_refs(const struct options *o)
 		heap_target__close(&q.target);
 		return code;
 	}
+	code = o->freeze && freezer__new(&q.freezer) ? EXIT_INTERNAL : EXIT_FINE;
 	q.graph = graph__new(&q.target.py);
+	if (q.graph && q.freezer)
+		graph__set_freezer(q.graph, q.freezer, o->max_pause_s * 1e9);
 	if (q.target.py.names.types == NAMES_FALSE) {
 		log_error("process %d: types have no names, as this build is laid out in an unknown way: %s", q.target.py.pid, q.target.py.names.doubt);
 		code = EXIT_UNSUPPORTED;
-	} else if (!q.graph) {
+	} else if (code || !q.graph) {
+		log_error("out of memory");
 		code = EXIT_INTERNAL;
 	} else if (o->leaked) {
 		code = answer_leaked(&q);
@@ -237,6 +245,7 @@ int cmd_refs(const struct options *o)
 			code = answer(&q, &query);
 	}
 	graph__free(q.graph);
+	freezer__free(q.freezer);
 	heap_target__close(&q.target);
 	return code;
 }

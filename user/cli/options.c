@@ -62,7 +62,7 @@ static const struct argp_option option_table[] = {
 	{ "duration", 'd', "SEC", 0, "Stop after this long (default: until stopped; Ctrl-C prints a last report)", 2 },
 	{ "top", 'n', "N", 0, "Growers shown (default 10); of census, types (default 30, with --json all)", 2 },
 	{ "every", KEY_EVERY, "SEC", 0, "census: read again and again, and show growth by type", 2 },
-	{ "freeze", KEY_FREEZE, NULL, 0, "census: a still picture: hold the process while it is read, no longer than --max-pause", 3 },
+	{ "freeze", KEY_FREEZE, NULL, 0, "census, refs: a still picture: hold the process while it is read, no longer than --max-pause", 3 },
 	{ "sample", KEY_SAMPLE, "FRACTION", 0, "census: read a random part of the heap only (0.1 or 10%), and estimate the rest", 3 },
 	{ "new-since", KEY_NEW_SINCE, "TIME", 0, "census: mark what is there, wait that long, and show only objects that are new since", 2 },
 	{ "survived", KEY_SURVIVED, "N|TIME", 0, "Leave out what has survived fewer than N full collections; with --new-since also: what has not been there for TIME (with a unit: 20s)", 4 },
@@ -292,6 +292,8 @@ static void check_refs(struct argp_state *state, const struct options *o)
 	}
 	if (o->all || o->children || o->pids_cnt + !!o->core != 1)
 		argp_error(state, "refs reads one process: -p PID or --core FILE");
+	if (o->core && o->freeze)
+		argp_error(state, "nothing changes in a core: --freeze does not go with it");
 	if (o->core && o->leaked)
 		argp_error(state, "nothing changes in a core: --leaked does not go with it");
 	if (questions != 1)

@@ -60,10 +60,18 @@ void graph__free(struct graph *g)
 	free(g);
 }
 
-int graph__read(struct graph *g)
+void graph__set_freezer(struct graph *g, struct freezer *f, uint64_t max_ns)
+{
+	g->freezer = f;
+	g->max_pause_ns = max_ns;
+}
+
+/* Blocks, and then what was too large to be kept, frames and names: all of one moment if the process is held. */
+static int read_all(struct graph *g)
 {
 	int err = graph__read_blocks(g);
 
+	census__stats(g->census, &g->stats);
 	if (!err)
 		err = graph__find_ways(g);
 	free(g->queue);
@@ -71,9 +79,33 @@ int graph__read(struct graph *g)
 	return err;
 }
 
+int graph__read(struct graph *g)
+{
+	struct freeze_result freeze = { 0 };
+	struct proc_status status;
+	uint64_t ran_before = 0, ran_after = 0;
+	int err = process__status(&g->py->proc, &status), freeze_err = 0;
+	bool known;
+
+	if (err)
+		return err;
+	if (g->freezer)
+		freeze_err = freezer__hold(g->freezer, g->py->pid, status.start_ticks, g->max_pause_ns);
+	known = !process__run_ns(&g->py->proc, &ran_before);
+	err = read_all(g);
+	known = known && !process__run_ns(&g->py->proc, &ran_after);
+	if (g->freezer && !freeze_err)
+		freezer__release(g->freezer, &freeze);
+	g->stats.ran_known = known;
+	g->stats.ran = !known || ran_before != ran_after;
+	g->stats.freeze = freeze;
+	g->stats.freeze_err = freeze_err;
+	return err;
+}
+
 void graph__stats(const struct graph *g, struct census_stats *out)
 {
-	census__stats(g->census, out);
+	*out = g->stats;
 }
 
 uint32_t graph__node_cnt(const struct graph *g)

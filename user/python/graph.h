@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct census_stats;
+struct freezer;
 struct py_interp;
 struct graph; /* opaque; for one thread at a time */
 
@@ -62,8 +63,11 @@ struct graph_root {
 struct graph *graph__new(const struct py_interp *py);
 void graph__free(struct graph *g);
 
+/* To hold the process still while it is read, for MAX_NS at most; as in struct census_options. Borrowed. */
+void graph__set_freezer(struct graph *g, struct freezer *f, uint64_t max_ns);
 /* One reading, and the ways from all roots. Once. As census__read(). */
 int graph__read(struct graph *g);
+/* Of the whole of it. */
 void graph__stats(const struct graph *g, struct census_stats *out);
 
 uint32_t graph__node_cnt(const struct graph *g);

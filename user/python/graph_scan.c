@@ -92,7 +92,7 @@ static uint64_t end_of_frame(const struct scan *s)
 	const void *code = graph__bytes(s->g, s->addr + l->frame_code, 8, scratch), *top;
 	uint64_t end, value;
 
-	if (l->frame_stack_top == NO_OFF || !code)
+	if (l->code_localsplus_names != NO_OFF || !code)
 		return s->end;
 	end = s->addr + l->frame_locals + 8 * graph__locals_cnt(s->g, word_of(code, 0));
 	top = graph__bytes(s->g, s->addr + l->frame_stack_top, 8, scratch);
@@ -100,6 +100,23 @@ static uint64_t end_of_frame(const struct scan *s)
 	if (s->g->py->major == 3 && s->g->py->minor == 10)
 		return (int32_t)value > 0 ? end + 8 * (uint32_t)value : end;
 	return value > end && value <= s->end ? value : end;
+}
+
+/* 3.11+: behind what a generator that waits has on its evaluation stack. */
+static uint64_t end_of_generator(const struct scan *s)
+{
+	const struct py_layout *l = s->g->py->layout;
+	unsigned char scratch[8];
+	const void *top;
+	uint64_t value, locals = s->addr + s->type->basicsize;
+
+	if (l->code_localsplus_names == NO_OFF || s->type->basicsize < l->frame_locals)
+		return s->end;
+	top = graph__bytes(s->g, locals - l->frame_locals + l->frame_stack_top, 8, scratch);
+	value = top ? word_of(top, 0) : 0;
+	if (s->g->py->minor > 13)
+		return value >= locals && value <= s->end ? value : s->end;
+	return (int32_t)value >= 0 && (uint32_t)value <= (s->end - locals) / 8 ? locals + 8 * (uint32_t)value : s->end;
 }
 
 /* Behind the last field of a type of fixed size, and behind the items of one that is not, is what was there before. */
@@ -119,6 +136,8 @@ static uint64_t end_of_fields(const struct scan *s)
 	}
 	if (s->type->kind == KIND_FRAME)
 		end = end_of_frame(s);
+	if (s->type->kind == KIND_GENERATOR)
+		end = end_of_generator(s);
 	if (s->type->kind == KIND_CODE) /* what follows are instructions, whose caches hold nothing */
 		end = s->addr + s->g->py->layout->code_size;
 	return end < s->end ? end : s->end;

@@ -64,6 +64,9 @@ struct graph {
 	const struct py_interp *py;
 	struct census *census;
 	struct census_observer observer;
+	struct freezer *freezer; /* NULL: not wanted */
+	uint64_t max_pause_ns;
+	struct census_stats stats;
 	int err;
 	/* Nodes: blocks of pools first, then chunks. */
 	uint32_t node_cnt, block_cnt, capacity;

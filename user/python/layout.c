@@ -307,7 +307,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
 		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
-		.code_stack_size = 68, .frame_stack_top = NO_OFF,
+		.code_stack_size = 68, .frame_stack_top = 64,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -346,7 +346,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
 		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
-		.code_stack_size = 64, .frame_stack_top = NO_OFF,
+		.code_stack_size = 64, .frame_stack_top = 64,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -385,7 +385,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
 		.frame_locals = 72, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
-		.code_stack_size = 64, .frame_stack_top = NO_OFF,
+		.code_stack_size = 64, .frame_stack_top = 64,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 	{
@@ -423,7 +423,7 @@ static const struct py_layout layouts[] = {
 		.code_varnames = NO_OFF, .code_freevars = NO_OFF, .code_cellvars = NO_OFF, .code_localsplus_names = 96,
 		.frame_locals = 80, .function_code = 48, .function_defaults = 56, .function_kwdefaults = 64,
 		.function_closure = 72, .function_annotations = 112,
-		.code_stack_size = 64, .frame_stack_top = NO_OFF,
+		.code_stack_size = 64, .frame_stack_top = 64,
 		.type_members = 240, .type_dictoffset = 288, .type_weaklistoffset = 208,
 	},
 };

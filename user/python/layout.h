@@ -66,7 +66,11 @@ struct py_layout {
 	enum lasti_kind lasti_kind;
 	uint64_t frame_code_mask; /* f_executable is a tagged _PyStackRef since 3.14: pycore_stackref.h */
 
-	uint32_t frame_stack_top; /* to 3.9 .f_stacktop, NULL in a frame that runs; 3.10 int .f_stackdepth, then -1 */
+	/*
+	 * To 3.9 .f_stacktop, NULL in a frame that runs; 3.10 int .f_stackdepth; 3.11-3.13 int .stacktop, counted from the locals on: -1 in a frame
+	 * that runs; 3.14 .stackpointer
+	 */
+	uint32_t frame_stack_top;
 	uint32_t frame_locals; /* .f_localsplus, .localsplus: locals, cells and free variables, then the evaluation stack */
 
 	/* PyFunctionObject: funcobject.h, cpython/funcobject.h. What has a name in tp_members is not here. */

@@ -497,7 +497,9 @@ static int compare_referrers(const void *a, const void *b)
 {
 	const struct referrer *x = a, *y = b;
 
-	return x->cnt != y->cnt ? (x->cnt < y->cnt ? 1 : -1) : (x->from > y->from) - (x->from < y->from);
+	if (x->cnt != y->cnt)
+		return x->cnt < y->cnt ? 1 : -1;
+	return x->from != y->from ? (x->from > y->from) - (x->from < y->from) : (x->via > y->via) - (x->via < y->via);
 }
 
 size_t refs__referrers(struct refs *r, struct refs_referrer *out, size_t max)

@@ -196,6 +196,7 @@ static const struct field refs_fields[] = {
 	{2, "grade", STRING, 0, "|exact|near|torn"},
 	{2, "torn_reads", INTEGER, NATURAL, NULL},
 	{2, "reading_s", NUMBER, NATURAL, "how long the reading took"},
+	{2, "frozen_s", NUMBER, NULLABLE | NATURAL, "how long the process was held still meanwhile; null: it was not"},
 	{1, "coverage", STRING, 0, "|full|partial"},
 	{1, "coverage_note", STRING, OPTIONAL, "what is not seen and why"},
 	{1, "type", STRING, NULLABLE, "of the objects that were asked for"},

@@ -62,6 +62,7 @@ static void json__chain(const struct refs_view *v, const struct refs_view_chain 
 	key__string(&w, "grade", census_grade__name(v->grade));
 	key__uint(&w, "torn_reads", v->torn);
 	key__double(&w, "reading_s", v->reading_s);
+	key__double_if(&w, "frozen_s", v->frozen_s >= 0, v->frozen_s);
 	json__object_end(&w);
 	key__string(&w, "coverage", v->coverage_note ? "partial" : "full");
 	if (v->coverage_note)

@@ -25,6 +25,10 @@ static void print_head(struct lines *l, const struct refs_view *v)
 		   v->grade == CENSUS_EXACT ? "exact, the process did not run meanwhile" :
 		   v->grade == CENSUS_NEAR  ? "near, the process ran meanwhile: references that changed may be missing" :
 					      "torn, parts changed faster than they could be read");
+	if (v->frozen_s >= 0)
+		text__addf(&l->line, "; held still for %.1f ms", v->frozen_s * 1e3);
+	if (v->freeze_error)
+		text__addf(&l->line, "; it could not be held still: %s", v->freeze_error);
 	lines__end(l, v->grade == CENSUS_TORN ? STYLE_WARNING : STYLE_PLAIN);
 	if (v->coverage_note) {
 		text__addf(&l->line, "  PARTIAL, there is more than is seen: ");

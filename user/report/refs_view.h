@@ -47,6 +47,8 @@ struct refs_view {
 	bool ran_known;
 	uint64_t torn;
 	double reading_s;
+	double frozen_s; /* how long the process was held still meanwhile; negative: it was not */
+	const char *freeze_error; /* why not, as was wanted; else NULL */
 	const char *coverage_note; /* NULL: all is seen */
 	const struct refs_view_chain *chains;
 	size_t chains_cnt;

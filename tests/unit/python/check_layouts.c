@@ -235,7 +235,12 @@ static void check_frame(const struct py_layout *l)
 	OFF(frame_stack_top, PyFrameObject, f_stackdepth);
 #endif
 #else
-	NONE(frame_stack_top);
+#if PY_VERSION_HEX < 0x030e0000
+	OFF(frame_stack_top, struct _PyInterpreterFrame, stacktop);
+#else
+	OFF(frame_stack_top, struct _PyInterpreterFrame, stackpointer);
+#endif
+
 	OFF(frame_locals, struct _PyInterpreterFrame, localsplus);
 #endif
 }
