@@ -14,7 +14,6 @@ enum {
 	NAME_MAX_BYTES = 1100,
 	NAMES_TOLD = 10,
 	REFERRERS_MAX = 65536, /* kinds of them */
-	STRAY_SHARE = 20,
 	DEPTH_MAX = 4096,      /* steps of a shape: what repeats itself is one */
 };
 
@@ -515,8 +514,7 @@ size_t refs__referrers(struct refs *r, struct refs_referrer *out, size_t max)
 		const struct referrer_key *k = key;
 		const struct referrer *found = value;
 
-		/* the odd word in memory that is no object, which nobody has cleared */
-		if (k->tag != TAG_BUFFER || found->cnt * STRAY_SHARE >= r->objects)
+		if (k->tag != TAG_BUFFER) /* what looks like a reference in memory is one only where a way says so */
 			all[cnt++] = *found;
 	}
 	if (all)
@@ -527,7 +525,7 @@ size_t refs__referrers(struct refs *r, struct refs_referrer *out, size_t max)
 		ref_namer__step(ref_shapes__namer(r->shapes), all[i].from, all[i].role, all[i].via, &step);
 		owner = all[i].role == ROLE_NAMESPACE ? graph__before(r->g, all[i].from, &via) : all[i].from;
 		out[i] = (struct refs_referrer){
-			.text = keep(r, all[i].cnt == 1 ? step.exact : step.general),
+			.text = step.role == ROLE_NAMESPACE ? ".__dict__" : keep(r, all[i].cnt == 1 ? step.exact : step.general),
 			.type = owner < GRAPH_ROOTS ? type_name(r, graph__tag(r->g, owner)) : NULL,
 			.cnt = all[i].cnt,
 		};
