@@ -60,7 +60,7 @@ static const struct argp_option option_table[] = {
 	{ "cgroup", KEY_CGROUP, "PATH", 0, "With -a: only processes in this cgroup and those below it", 1 },
 	{ "interval", 'i', "SEC", 0, "Time between reports (default 5)", 2 },
 	{ "duration", 'd', "SEC", 0, "Stop after this long (default: until stopped; Ctrl-C prints a last report)", 2 },
-	{ "top", 'n', "N", 0, "Growers shown (default 10); of census, types (default 30, with --json all)", 2 },
+	{ "top", 'n', "N", 0, "Growers shown (default 10); of census, types (default 30, with --json all); of refs, ways (default 10, with --json all)", 2 },
 	{ "every", KEY_EVERY, "SEC", 0, "census: read again and again, and show growth by type", 2 },
 	{ "freeze", KEY_FREEZE, NULL, 0, "census, refs: a still picture: hold the process while it is read, no longer than --max-pause", 3 },
 	{ "sample", KEY_SAMPLE, "FRACTION", 0, "census: read a random part of the heap only (0.1 or 10%), and estimate the rest", 3 },
