@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # make            build/pyleak-bpf        make STATIC=1   one static file, build/static/pyleak-bpf
 # make demo       see it find a leak      make check      install what is missing, build, test
-# make bench      what exact mode costs   make bench-budget   what budget mode costs; make bench-detect
-# make V=1        show commands         make fuzz       every fuzzer for FUZZ_SECONDS (60) each
+# make bench      what exact mode costs   make bench-budget   what budget mode costs; make bench-detect, bench-census
+# make V=1        show commands           make fuzz       every fuzzer for FUZZ_SECONDS (60) each
 # make check-interpreters                 on the Pythons of other Debian releases, downloaded once
 
 CC ?= gcc
@@ -154,6 +154,10 @@ bench: all $(O)/tests/bench/probes
 bench-budget: all
 	@PYLEAK=$(O)/pyleak-bpf /usr/bin/python3 tests/bench/budget.py $(ARGS)
 
+# how fast the census reads, what it takes, and what it costs the process; some 3 GB of memory
+bench-census: all
+	@PYLEAK=$(O)/pyleak-bpf /usr/bin/python3 -B tests/bench/census.py $(ARGS)
+
 # after how long budget mode has found each leak of the corpus; "healthy" as ARGS: whether it leaves the others alone, 20 minutes each
 bench-detect: all
 	@PYLEAK=$(O)/pyleak-bpf /usr/bin/python3 -B tests/bench/detect.py $(or $(ARGS),leaks --runs 3)
@@ -162,5 +166,6 @@ clean:
 	rm -rf build
 
 -include $(OBJS:.o=.d) $(wildcard $(O)/tests/*/*.d)
-.PHONY: all units fuzzers fuzz-targets fuzz deps check check-estimates check-rounds check-interpreters demo bench bench-budget bench-detect clean
+.PHONY: all units fuzzers fuzz-targets fuzz deps check check-estimates check-rounds check-interpreters demo bench bench-budget bench-census \
+	bench-detect clean
 .SECONDARY:

@@ -117,4 +117,5 @@ if [ -x "$free_threaded/python" ]; then
 fi
 
 echo "== interpreters of $suites"
-PYLEAK_ROOTS=$roots exec tests/e2e/run.sh tests/e2e/test_roots.py tests/e2e/test_coverage.py tests/e2e/test_corpus.py "$@"
+PYLEAK_ROOTS=$roots exec tests/e2e/run.sh tests/e2e/test_roots.py tests/e2e/test_coverage.py tests/e2e/test_corpus.py tests/e2e/test_census.py \
+	tests/e2e/test_refs.py "$@"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include "census_run.h"
 #include "census_view.h"
@@ -355,6 +356,15 @@ static int read_all(struct run *r)
 	return code;
 }
 
+enum { NICE = 10 };
+
+/* On a host without an idle CPU the work of others comes first; unless one of them is held meanwhile. */
+static void step_back(const struct run *r)
+{
+	if (!r->o->freeze && getpriority(PRIO_PROCESS, 0) < NICE)
+		setpriority(PRIO_PROCESS, 0, NICE);
+}
+
 static int set_up(struct run *r)
 {
 	struct census_options *c = &r->census_options;
@@ -365,6 +375,7 @@ static int set_up(struct run *r)
 	};
 	if (getrandom(&c->seed, sizeof(c->seed), 0) != sizeof(c->seed))
 		c->seed = clock__now_ns();
+	step_back(r);
 	if (err)
 		log_error("cannot start what would hold the process: %s", strerror(-err));
 	return err ? EXIT_INTERNAL : EXIT_FINE;

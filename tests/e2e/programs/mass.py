@@ -8,6 +8,7 @@
     various N     keeps N objects of each of many types
     drop          what was kept last
     spin          begins to run all the time      turns      how many times it has gone round, since the answer before
+    work N        serves requests for N ms: how many, and how many in a second of CPU time
     collect N     as many full collections
     ping, quit
 """
@@ -17,6 +18,7 @@ import os
 import random
 import sys
 import threading
+import time
 
 
 class Point(object):
@@ -106,6 +108,17 @@ def turns(_):
     return answer
 
 
+def work(number):
+    end, begin = time.perf_counter() + number / 1000.0, time.process_time()
+    request = {"names": ["name %d" % i for i in range(40)], "numbers": list(range(100)), "nested": {"a": [{"b": i} for i in range(20)]}}
+    served = 0
+    while time.perf_counter() < end:
+        for _ in range(20):
+            json.loads(json.dumps(request))
+        served += 20
+    return [served, served / (time.process_time() - begin)]
+
+
 def collect(number):
     for _ in range(number):
         gc.collect()
@@ -113,7 +126,7 @@ def collect(number):
 
 
 def main():
-    commands = {"instances": instances, "tuples": tuples, "mixed": mixed, "large": large, "various": various, "items": items, "drop": drop, "spin": spin, "turns": turns, "collect": collect, "ping": lambda _: 0}
+    commands = {"instances": instances, "tuples": tuples, "mixed": mixed, "large": large, "various": various, "items": items, "drop": drop, "spin": spin, "turns": turns, "work": work, "collect": collect, "ping": lambda _: 0}
     gc.disable()
     print("ready %d" % os.getpid())
     sys.stdout.flush()
