@@ -105,6 +105,8 @@ def test_a_still_picture(debian, tool, start):
 
 def test_a_core(debian, tool, start, tmp_path):
     """The same answers, of what a process left."""
+    if debian.root:
+        pytest.skip("its files are in its root")
     if not shutil.which("gcore"):
         conftest.unusable("gdb is missing")
     target = start(debian, PROGRAM)
