@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(gcc libc6-dev make pkg-config clang libclang-rt-dev llvm bpftool libbpf-dev libelf-dev zlib1g-dev libcapstone-dev
 	libcap-dev libcmocka-dev python3 python3-pytest python3-pytest-xdist util-linux mount
 	libpython3.11-dev python3.11-dbg libexpat1-dev uwsgi-core uwsgi-plugin-python3 pypy3
-	gdb graphviz gunicorn python3-flask python3-celery python3-redis redis-server "$@")
+	gdb graphviz python3-objgraph gunicorn python3-flask python3-celery python3-redis redis-server "$@")
 
 missing=()
 for p in "${packages[@]}"; do

@@ -61,6 +61,21 @@ def test_references_are_counted(interpreter, tool, start):
     assert (leaked["reference_count"], leaked["references_found"], leaked["unexplained_refs"]) == (1, 0, 1)
 
 
+def test_objgraph_says_so_too(debian, tool, start):
+    """The same question, asked by code in the process: objgraph for the module, the collector for what refers directly."""
+    if debian.root:
+        pytest.skip("objgraph is not in its root")
+    if subprocess.run([debian.path, "-c", "import objgraph"], stderr=subprocess.DEVNULL).returncode:
+        conftest.unusable("python3-objgraph is missing")
+    target = start(debian, PROGRAM)
+    for name, (number, module, referrers) in target.command("objgraph").items():
+        first = chains(tool, target, "--type", name)[0]
+        assert (first["of"], first["root"]["name"]) == (number, module), (name, first)
+        # where an attribute is in a dict, the collector names that and refs its owner
+        ours = {referrer["type"].split(".")[-1] for referrer in first["referrers"]} - {"frame"}
+        assert ours == set(referrers) or "dict" in referrers, (name, ours, referrers)
+
+
 def sample(interpreter):
     """The whole corpus on Debian's, some of it on each other one."""
     found = [truth.Truth(path, interpreter.version) for path in conftest.programs("leaks")]

@@ -3,6 +3,7 @@
 
     expected   {class: [kind of root, the way from the root on, joined]}
     counts     {address of an object: references to it}, of objects that only Python refers to
+    objgraph   {class: [how many objgraph counts, the module at the begin of its chain of referrers, types of referrers]}, of what modules hold
     churn      makes and drops what refers to objects until the next command
     ping, quit
 """
@@ -231,6 +232,21 @@ def counts():
     return found
 
 
+def ask_objgraph():
+    import objgraph
+
+    found = {}
+    for name, (root, _) in EXPECTED.items():
+        objects = [each for each in gc.get_objects() if type(each).__module__ + "." + type(each).__name__ == name] if root == "module" else []
+        if not objects:
+            continue  # not tracked
+        chain = objgraph.find_backref_chain(objects[0], objgraph.is_proper_module, extra_ignore=[id(objects)])
+        referrers = {type(each).__name__ for each in gc.get_referrers(objects[0]) if each is not objects and each is not chain}
+        found[name] = [len(objects), getattr(chain[0], "__name__", None), sorted(referrers - {"frame"})]
+        del objects, chain
+    return found
+
+
 def say(word, value):
     sys.stdout.write("%s %s\n" % (word, json.dumps(value)))
     sys.stdout.flush()
@@ -249,7 +265,8 @@ def main():
                 del DICT[len(again)]
             say("done", {})
             continue
-        say("done", EXPECTED if line[0] == "expected" else counts() if line[0] == "counts" else {})
+        say("done", EXPECTED if line[0] == "expected" else counts() if line[0] == "counts" else
+            ask_objgraph() if line[0] == "objgraph" else {})
 
 
 main()
