@@ -243,7 +243,6 @@ def ask_objgraph():
         chain = objgraph.find_backref_chain(objects[0], objgraph.is_proper_module, extra_ignore=[id(objects)])
         referrers = {type(each).__name__ for each in gc.get_referrers(objects[0]) if each is not objects and each is not chain}
         found[name] = [len(objects), getattr(chain[0], "__name__", None), sorted(referrers - {"frame"})]
-        del objects, chain
     return found
 
 
