@@ -236,6 +236,8 @@ static uint64_t code_of_generator(const struct ref_namer *n, uint64_t object, co
 {
 	const struct py_layout *l = n->py->layout;
 
+	if (l->code_localsplus_names == NO_OFF || t->basicsize < l->frame_locals) /* its frame is an object of its own */
+		return 0;
 	return word_at(n, object + t->basicsize - l->frame_locals + l->frame_code) & l->frame_code_mask;
 }
 

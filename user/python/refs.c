@@ -14,6 +14,7 @@ enum {
 	NAME_MAX_BYTES = 1100,
 	NAMES_TOLD = 10,
 	REFERRERS_MAX = 65536, /* kinds of them */
+	TOLD_MAX = 16384, /* ways that are put into words: the most frequent ones */
 	DEPTH_MAX = 4096,      /* steps of a shape: what repeats itself is one */
 };
 
@@ -473,21 +474,88 @@ static int compare_bytes(const void *a, const void *b)
 	return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : compare_held(a, b);
 }
 
+static int compare_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "");
+}
+
+static int compare_ways(const void *a, const void *b)
+{
+	const struct refs_chain *x = a, *y = b;
+	int order = (x->kind > y->kind) - (x->kind < y->kind);
+
+	if (!order)
+		order = compare_text(x->root, y->root);
+	if (!order)
+		order = (x->line > y->line) - (x->line < y->line);
+	if (!order)
+		order = (x->parts_cnt > y->parts_cnt) - (x->parts_cnt < y->parts_cnt);
+	for (size_t i = 0; i < x->parts_cnt && !order; i++) {
+		order = compare_text(x->parts[i].text, y->parts[i].text);
+		if (!order)
+			order = compare_text(x->parts[i].type, y->parts[i].type);
+	}
+	return order;
+}
+
+static int most_objects(const void *a, const void *b)
+{
+	const struct refs_chain *x = a, *y = b;
+
+	return x->objects != y->objects ? (x->objects < y->objects ? 1 : -1) : compare_ways(a, b);
+}
+
+static int most_bytes(const void *a, const void *b)
+{
+	const struct refs_chain *x = a, *y = b;
+
+	return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : most_objects(a, b);
+}
+
+/* Shapes that differ in what is not told (which table of a dict a buffer is) are one way. */
+static size_t merge_same(struct refs_chain *all, size_t cnt)
+{
+	size_t kept = 0;
+
+	qsort(all, cnt, sizeof(*all), compare_ways);
+	for (size_t i = 0; i < cnt; i++) {
+		if (!kept || compare_ways(&all[kept - 1], &all[i])) {
+			all[kept++] = all[i];
+			continue;
+		}
+		all[kept - 1].unexplained = (all[kept - 1].unexplained * (int64_t)all[kept - 1].objects + all[i].unexplained * (int64_t)all[i].objects) /
+					    (int64_t)(all[kept - 1].objects + all[i].objects);
+		all[kept - 1].objects += all[i].objects;
+		all[kept - 1].bytes += all[i].bytes;
+	}
+	return kept;
+}
+
 size_t refs__chains(struct refs *r, struct refs_chain *out, size_t max)
 {
-	struct held *all = calloc(r->held.cnt + 1, sizeof(*all));
+	struct held *held = calloc(r->held.cnt + 1, sizeof(*held));
+	struct refs_chain *all;
 	const void *key;
 	void *value;
 	size_t cnt = 0;
 
-	for (size_t i = 0; all && map__next(&r->held, &i, &key, &value);)
-		all[cnt++] = *(struct held *)value;
-	if (all)
-		qsort(all, cnt, sizeof(*all), r->buffers ? compare_bytes : compare_held);
+	for (size_t i = 0; held && map__next(&r->held, &i, &key, &value);)
+		held[cnt++] = *(struct held *)value;
+	if (cnt)
+		qsort(held, cnt, sizeof(*held), r->buffers ? compare_bytes : compare_held);
+	if (cnt > TOLD_MAX)
+		cnt = TOLD_MAX;
+	all = calloc(cnt + 1, sizeof(*all));
+	for (size_t i = 0; i < cnt && all; i++)
+		describe(r, &held[i], &all[i]);
+	free(held);
+	cnt = all && cnt ? merge_same(all, cnt) : 0;
+	if (cnt)
+		qsort(all, cnt, sizeof(*all), r->buffers ? most_bytes : most_objects);
 	if (cnt > max)
 		cnt = max;
 	for (size_t i = 0; i < cnt; i++)
-		describe(r, &all[i], &out[i]);
+		out[i] = all[i];
 	free(all);
 	return cnt;
 }
