@@ -384,6 +384,9 @@ static int read_held(struct census *c)
 	if (c->options.freezer && !s->freeze_err)
 		freezer__release(c->options.freezer, &s->freeze);
 	s->ran = !s->ran_known || ran_before != ran_after;
+	/* Held in the middle of an allocation: the free list and the count of that pool differ by this block for as long as it lasts. */
+	if (!s->ran && s->torn <= (uint64_t)c->status.threads)
+		s->torn = 0;
 	return err;
 }
 

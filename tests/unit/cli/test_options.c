@@ -114,12 +114,48 @@ static void census(void **state)
 	options__free(&o);
 }
 
+static void what_has_survived(void **state)
+{
+	struct options o;
+
+	(void)state;
+	parse("census -p 1 --new-since 1m --survived 20s", &o);
+	assert_true(o.new_since_s == 60 && o.survived_s == 20);
+	assert_int_equal(o.survived_gcs, 0);
+	options__free(&o);
+	parse("census -p 1 --new-since 30 --survived 2", &o);
+	assert_true(o.new_since_s == 30 && o.survived_s == 0);
+	assert_int_equal(o.survived_gcs, 2);
+	options__free(&o);
+	parse("-p 1 --survived 3", &o);
+	assert_int_equal(o.survived_gcs, 3);
+	options__free(&o);
+}
+
+static void the_fraction(void **state)
+{
+	struct options o;
+
+	(void)state;
+	parse("census -p 1", &o);
+	assert_true(o.sample == 0 && !o.freeze);
+	options__free(&o);
+	parse("census -p 1 --sample 0.25", &o);
+	assert_true(o.sample == 0.25);
+	options__free(&o);
+	parse("census -p 1 --sample 5% --freeze", &o);
+	assert_true(o.sample == 0.05 && o.freeze && o.max_pause_s == 0.01);
+	options__free(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(census),
 		cmocka_unit_test(the_mode),
 		cmocka_unit_test(the_pause),
+		cmocka_unit_test(what_has_survived),
+		cmocka_unit_test(the_fraction),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
