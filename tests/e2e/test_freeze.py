@@ -157,7 +157,8 @@ def test_a_frozen_cgroup_stays_frozen(busy, tool, cgroup):
     with open(os.path.join(cgroup.path, "cgroup.freeze"), "w", encoding="ascii") as file:
         file.write("1")
     until(lambda: "frozen 1" in cgroup.read("cgroup.events"), "it does not freeze")
-    census(tool, busy, "--max-pause", "1s")
+    reading, = census(tool, busy, "--max-pause", "1s")
+    assert reading["consistency"]["frozen_by"] == "stopped before" and reading["consistency"]["grade"] == "exact", reading["consistency"]
     assert cgroup.read("cgroup.freeze") == "1\n" and "frozen 1" in cgroup.read("cgroup.events")
 
 

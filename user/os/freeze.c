@@ -204,7 +204,7 @@ static bool is_frozen(int cgroup_fd)
 	return !read_text(cgroup_fd, "cgroup.events", text, sizeof(text)) && strstr(text, "frozen 1");
 }
 
-/* -EBUSY: not for us, others would be frozen along, or it is frozen already. */
+/* -EBUSY: not for us, others would be frozen along. What somebody else has frozen is left so. */
 static int freeze_cgroup(struct hold *h, pid_t pid)
 {
 	char text[16];
@@ -212,6 +212,10 @@ static int freeze_cgroup(struct hold *h, pid_t pid)
 
 	if (fd < 0)
 		return fd;
+	if (is_frozen(fd)) {
+		h->by = FREEZE_STOPPED;
+		goto out;
+	}
 	if (!is_alone(fd, pid, 0) || read_text(fd, "cgroup.freeze", text, sizeof(text)) || *text != '0')
 		err = -EBUSY;
 	if (!err)

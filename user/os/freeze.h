@@ -20,7 +20,7 @@ enum freeze_by {
 	FREEZE_NONE,
 	FREEZE_CGROUP,
 	FREEZE_SIGNAL,
-	FREEZE_STOPPED, /* was stopped already, by somebody else: nothing was done */
+	FREEZE_STOPPED, /* was stopped or frozen already, by somebody else: nothing was done */
 };
 
 struct freeze_result {
