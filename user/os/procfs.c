@@ -464,10 +464,10 @@ int procfs__memory(pid_t pid, struct proc_memory *out)
 	return 0;
 }
 
-int procfs__run_ns(pid_t pid, uint64_t *ns)
+int procfs__runs(pid_t pid, uint64_t *ns, uint64_t *runs)
 {
 	char name[300], text[128];
-	unsigned long long thread;
+	unsigned long long thread, times;
 	const struct dirent *entry;
 	int err = 0, cnt = 0;
 	DIR *dir;
@@ -476,18 +476,27 @@ int procfs__run_ns(pid_t pid, uint64_t *ns)
 	dir = opendir(name);
 	if (!dir)
 		return errno == ENOENT ? -ESRCH : -errno;
-	*ns = 0;
+	*ns = *runs = 0;
 	while (!err && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(name, sizeof(name), "task/%s/schedstat", entry->d_name);
-		if (++cnt > THREADS_MAX || read_small(pid, name, text, sizeof(text)) <= 0 || sscanf(text, "%llu", &thread) != 1)
+		if (++cnt > THREADS_MAX || read_small(pid, name, text, sizeof(text)) <= 0 || sscanf(text, "%llu %*u %llu", &thread, &times) != 2) {
 			err = -ENOENT;
-		else
+		} else {
 			*ns += thread;
+			*runs += times;
+		}
 	}
 	closedir(dir);
 	return err;
+}
+
+int procfs__run_ns(pid_t pid, uint64_t *ns)
+{
+	uint64_t runs;
+
+	return procfs__runs(pid, ns, &runs);
 }
 
 int64_t procfs__anon_bytes(pid_t pid)

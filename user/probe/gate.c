@@ -19,11 +19,14 @@
 #include "keeper.h"
 #include "log.h"
 #include "pool.h"
+#include "procfs.h"
 #include "python.h"
 #include "redirect.h"
 #include "remote.h"
+#include "run_timer.h"
 
 #define STRETCH_SHARE 0.75 /* of the longest pause: what an opening may spend; the rest is for what comes late */
+#define BANK_STRETCHES 2   /* may be saved: what is earned while the right moment is waited for, and while probes are placed, is not lost */
 #define LATE_KEPT 0.8      /* of what is thought to come late, at each opening */
 #define SPENT_SHARE 0.6    /* of the budget. The rest is for what is not charged, and keeps slowed stretches rarer than one request in a hundred */
 #define SKIP_NS 1200.0     /* what skipping one allocation costs, about */
@@ -33,7 +36,9 @@
 #define WAIT_MIN_MS 20
 #define JITTER_MS 100
 #define AIM_WINDOW_NS 50000000.0
-#define AIM_POLL_NS 50000
+#define AIM_PIECES 4       /* from one wait to the next one: they need not all be the same */
+#define AIM_MOST_NS 5e9
+#define AIM_SLICE_NS 100000000
 #define AIM_SHARE_MAX 0.5  /* of one CPU */
 #define TAIL_MIN_NS 20000000ULL
 #define TAIL_MAX_NS 3000000000ULL
@@ -100,11 +105,12 @@ struct gate {
 	uint64_t earned_ns;       /* until when time has been turned into money */
 	/* of the opening that is going on */
 	uint64_t open_ns, open_cpu_ns, open_cost_ns;
-	uint64_t burst_end_cpu_ns; /* of the one before, while it is shut */
+	uint64_t burst_end_cpu_ns, burst_end_cost_ns; /* of the one before, while it is shut */
 	struct gate_state before;  /* counters when it began */
 	const struct shares *shares;
 	uint64_t slowed_ns;        /* how long it lasted, if most of that was tracing */
-	uint64_t aimed_ns, aimed_cpu_ns; /* time and CPU time when a moment was chosen last */
+	uint64_t aimed_ns, aimed_cpu_ns, aimed_runs; /* time, CPU time and how often it had been run when a moment was chosen last */
+	double aim_most_ns;        /* for how long it is waited for */
 	double skip_most;          /* allocations */
 	double tail_own_ns, tail_frees; /* sums: one tail alone says little */
 	bool idle;
@@ -291,7 +297,7 @@ static void wait_for_money(struct gate *g)
 	while (!stopping(g)) {
 		double missing, ms;
 
-		g->bank_ns = fmin(g->bank_ns + earn(g), stretch_ns(g));
+		g->bank_ns = fmin(g->bank_ns + earn(g), BANK_STRETCHES * stretch_ns(g));
 		missing = stretch_ns(g) - g->bank_ns;
 		if (missing <= 0)
 			break;
@@ -334,7 +340,7 @@ static uint64_t left_for_burst(struct gate *g, uint64_t cost)
 {
 	double spent = since(cost, g->open_cost_ns), left;
 
-	g->bank_ns = fmin(g->bank_ns + earn(g), stretch_ns(g) + spent);
+	g->bank_ns = fmin(g->bank_ns + earn(g), BANK_STRETCHES * stretch_ns(g) + spent);
 	left = g->bank_ns - spent - stretch_ns(g) * (g->shares->tail + g->shares->skip);
 	return left <= 0 ? 0 : fmin(left, stretch_ns(g) * g->shares->burst);
 }
@@ -382,27 +388,50 @@ static bool begins_with_tables(const struct gate *g)
 	return g->proc.redirect != NULL;
 }
 
+/* How much run time a moment is chosen from: several of the pieces that it runs in, of all that it ran since the last choice. 0: it is at work anyway. */
+static double aim_window(struct gate *g)
+{
+	uint64_t now = clock__now_ns(), cpu = cpu_ns(g), ran, runs = 0;
+	double time = since(now, g->aimed_ns), spent = since(cpu, g->aimed_cpu_ns), pieces, window;
+
+	if (procfs__runs(g->proc.pid, &ran, &runs))
+		runs = g->aimed_runs;
+	pieces = fmax(since(runs, g->aimed_runs), 1);
+	g->aimed_ns = now;
+	g->aimed_cpu_ns = cpu;
+	g->aimed_runs = runs;
+	if (time <= 0 || spent > time * AIM_SHARE_MAX)
+		return 0;
+	window = fmax(spent / time * AIM_WINDOW_NS, AIM_PIECES * spent / pieces);
+	g->aim_most_ns = fmin(fmax(2 * window * time / fmax(spent, 1), AIM_WINDOW_NS), AIM_MOST_NS);
+	return fmin(window, spent);
+}
+
 /*
- * To a moment at random in the run time of a process that mostly waits: its clock says when it has run for so long. One that is at work most of the
- * time is met at work anyway.
+ * To a moment at random in the run time of a process that mostly waits: every part of its work is then as likely to be in a burst as any other. One that is
+ * at work most of the time is met at work anyway.
  */
 static bool aim(struct gate *g)
 {
-	const struct timespec pause = { .tv_nsec = AIM_POLL_NS };
-	uint64_t start = clock__now_ns(), now = start, cpu = cpu_ns(g);
-	double share = since(cpu, g->aimed_cpu_ns) / fmax(since(start, g->aimed_ns), 1), after;
+	double window = begins_with_tables(g) ? aim_window(g) : 0, after = window * random_share();
+	uint64_t cpu = cpu_ns(g), start = clock__now_ns(), now = start, end = start + g->aim_most_ns, ran, n;
+	int err = -ETIMEDOUT;
 
-	g->aimed_cpu_ns = cpu;
-	g->aimed_ns = start;
-	if (share > AIM_SHARE_MAX || !begins_with_tables(g))
+	if (window <= 0)
 		return false;
-	after = share * AIM_WINDOW_NS * random_share();
-	while (!stopping(g) && now - start < 2 * AIM_WINDOW_NS && since(cpu_ns(g), cpu) <= after &&
+	/* Its CPU clock alone would not do: of a process that is running it was set at the last tick. */
+	while (!stopping(g) && now < end && (ran = since(cpu_ns(g), cpu)) < after &&
 	       since(g->state->cost_ns, g->open_cost_ns) < stretch_ns(g) / 8) {
-		nanosleep(&pause, NULL);
+		err = run_timer__wait(g->proc.pid, after - ran, end - now < AIM_SLICE_NS ? end - now : AIM_SLICE_NS, g->wake_fd);
+		if (err == -ECANCELED && read(g->wake_fd, &n, sizeof(n)) < 0)
+			log_debug("gate: %s", strerror(errno));
+		if (err != -ETIMEDOUT && err != -ECANCELED)
+			break;
 		now = clock__now_ns();
 	}
-	return true;
+	log_debug("process %d: opening at %.3f ms of %.3f ms, waited for %.1f ms: %s", g->proc.pid, after / 1e6, window / 1e6,
+		  since(clock__now_ns(), start) / 1e6, err ? strerror(-err) : "met");
+	return !err || err == -ETIMEDOUT || err == -ECANCELED;
 }
 
 /* Interpreters that were made while no probe was there to see it. */
@@ -578,13 +607,19 @@ static int keep_cycle(struct gate *g, const struct cycle *cycle)
 	return 0;
 }
 
-/* BURST_END: when and at which CPU time. */
-static void account(struct gate *g, uint64_t burst_end_ns, uint64_t burst_end_cpu_ns, double own)
+/* Its own run time since the last burst: without tails, and what was paid while probes were placed and removed. */
+static double unseen_ns(const struct gate *g, uint64_t cpu_ns, uint64_t cost_ns)
+{
+	return fmax((double)since(cpu_ns, g->burst_end_cpu_ns) - since(cost_ns, g->burst_end_cost_ns), 0);
+}
+
+/* BURST_END: when, and at which CPU time and cost. */
+static void account(struct gate *g, uint64_t burst_end_ns, uint64_t burst_end_cpu_ns, uint64_t burst_end_cost_ns, double own)
 {
 	uint64_t end_ns = clock__now_ns(), cost = since(g->state->cost_ns, g->open_cost_ns), wall = end_ns - g->open_ns;
 	uint64_t placing = since(g->before.cost_ns, g->open_cost_ns); /* hits of probes while others were still to be placed */
 	/* what it did unseen since the burst before this one */
-	double unseen = g->openings > 1 ? since(g->open_cpu_ns, g->burst_end_cpu_ns) : 0;
+	double unseen = g->openings > 1 ? unseen_ns(g, g->open_cpu_ns, g->before.cost_ns) : 0;
 	uint64_t allocs = since(g->state->burst_allocs, g->before.burst_allocs);
 	uint64_t end_cpu_ns = cpu_ns(g), slowed = since(end_cpu_ns, g->open_cpu_ns);
 	struct cycle cycle = { burst_end_ns, 1 };
@@ -603,6 +638,7 @@ static void account(struct gate *g, uint64_t burst_end_ns, uint64_t burst_end_cp
 	pthread_mutex_lock(&g->lock);
 	if (allocs) { /* else the next burst stands for the time since the one before, too */
 		g->burst_end_cpu_ns = burst_end_cpu_ns;
+		g->burst_end_cost_ns = burst_end_cost_ns;
 		keep_cycle(g, &cycle);
 		g->own_ns += unseen + own;
 		g->sampled_ns += own;
@@ -628,12 +664,13 @@ static void account_late(struct gate *g, uint64_t shut_cost_ns)
 
 static void open_once(struct gate *g)
 {
-	uint64_t burst_end_ns, burst_end_cpu_ns, shut_cost_ns;
+	uint64_t burst_end_ns, burst_end_cpu_ns, burst_end_cost_ns, shut_cost_ns;
 	double own;
 
 	burst(g);
 	burst_end_ns = clock__now_ns();
 	burst_end_cpu_ns = cpu_ns(g);
+	burst_end_cost_ns = g->state->cost_ns;
 	keeper__hurry(HURRY_MS);
 	close_soon(&g->closing[0], &g->makes);
 	if (!stopping(g)) {
@@ -648,7 +685,7 @@ static void open_once(struct gate *g)
 	close_soon(&g->closing[1], &g->ends);
 	own = own_time(g, burst_end_cpu_ns);
 	choose_skip(g);
-	account(g, burst_end_ns, burst_end_cpu_ns, own);
+	account(g, burst_end_ns, burst_end_cpu_ns, burst_end_cost_ns, own);
 	shut_cost_ns = g->state->cost_ns;
 	await_closed(g);
 	account_late(g, shut_cost_ns);
@@ -758,7 +795,7 @@ static double sampled_fraction(const struct gate *g, uint64_t cpu)
 {
 	bool recording = phase_of(g) == GATE_BURST;
 	double cost = since(g->state->burst_cost_ns, g->before.burst_cost_ns), sampled = recording ? since(cpu, g->open_cpu_ns) - cost : 0;
-	double unseen = since(recording ? g->open_cpu_ns : cpu, g->burst_end_cpu_ns);
+	double unseen = unseen_ns(g, recording ? g->open_cpu_ns : cpu, recording ? g->before.cost_ns : g->state->cost_ns);
 
 	if (!g->ever_shut || g->own_ns <= 0)
 		return 1;
