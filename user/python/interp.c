@@ -207,8 +207,7 @@ int py_interp__gc_stats(const struct py_interp *py, struct py_gc_stats *out)
 }
 
 enum {
-	GC_ENABLED_OFF = 12,   /* struct _gc_runtime_state: PyObject *trash_delete_later; int trash_delete_nesting, enabled (3.7+) */
-	GC_HEAD_PREV_OFF = 8,  /* struct PyGC_Head: next, prev */
+	GC_HEAD_PREV_OFF = 8, /* struct PyGC_Head: next, prev */
 };
 
 int py_interp__gc_mode(const struct py_interp *py, struct py_gc_mode *out)
