@@ -96,6 +96,9 @@ static __always_inline __u64 gate_event(struct gate_state *g)
 	g->last_ns = now;
 	if (gap >= GATE_GAP_NS) {
 		g->pauses += g->phase == GATE_BURST;
+		if (g->cost_ns - g->piece_from_ns > g->dearest_ns)
+			g->dearest_ns = g->cost_ns - g->piece_from_ns;
+		g->piece_from_ns = g->cost_ns;
 	} else {
 		if (g->phase == GATE_BURST)
 			g->burst_busy_ns += gap;

@@ -43,6 +43,7 @@
 #define TAIL_MIN_NS 20000000ULL
 #define TAIL_MAX_NS 3000000000ULL
 #define TAIL_TIMES 3
+#define CLOCK_AGE_NS 5e6   /* the CPU clock of another process may be as old as a tick, at the begin and at the end */
 #define OWN_NS_MIN 15.0    /* an allocation and what the program does with it cannot take less */
 #define CYCLES_MAX 65536
 #define WITNESSES_MAX 65536
@@ -465,6 +466,8 @@ static int open_gate(struct gate *g)
 	s->skip = g->skip_most * random_share();
 	s->skip_ns = s->skip * SKIP_NS;
 	s->started = 0;
+	s->piece_from_ns = s->cost_ns;
+	s->dearest_ns = 0;
 	g->before = *s;
 	s->limit_ns = s->cost_ns + left_for_burst(g, s->cost_ns) + s->skip_ns;
 	notice_gils(g);
@@ -583,7 +586,7 @@ static double own_time(struct gate *g, uint64_t cpu)
 
 	g->tail_own_ns += since(now->tail_busy_ns, before->tail_busy_ns) - tail_cost;
 	g->tail_frees += frees;
-	if (own > cost)
+	if (own > cost + CLOCK_AGE_NS)
 		return own;
 	return allocs * fmax(g->tail_frees > 100 ? g->tail_own_ns / g->tail_frees : 0, OWN_NS_MIN);
 }
@@ -611,6 +614,12 @@ static int keep_cycle(struct gate *g, const struct cycle *cycle)
 static double unseen_ns(const struct gate *g, uint64_t cpu_ns, uint64_t cost_ns)
 {
 	return fmax((double)since(cpu_ns, g->burst_end_cpu_ns) - since(cost_ns, g->burst_end_cost_ns), 0);
+}
+
+/* What tracing has taken from one wait of the process to the next one, at most. */
+static double dearest_piece_ns(const struct gate *g)
+{
+	return fmax(g->state->dearest_ns, since(g->state->cost_ns, g->state->piece_from_ns));
 }
 
 /* BURST_END: when, and at which CPU time and cost. */
@@ -644,7 +653,7 @@ static void account(struct gate *g, uint64_t burst_end_ns, uint64_t burst_end_cp
 		g->sampled_ns += own;
 	}
 	pthread_mutex_unlock(&g->lock);
-	g->slowed_ns = cost > slowed / 2 ? slowed + placing : 0;
+	g->slowed_ns = cost > slowed / 2 ? fmin(slowed + placing, 2 * dearest_piece_ns(g)) : 0;
 }
 
 /* Hits of probes that were being removed belong to the same stretch. */
