@@ -78,8 +78,8 @@ int procfs__memory(pid_t pid, struct proc_memory *out);
  * not tell (CONFIG_SCHED_INFO), or there are too many.
  */
 int procfs__run_ns(pid_t pid, uint64_t *ns);
-/* The same, and how often they were given a processor: after having waited for something, or for the processor. */
-int procfs__runs(pid_t pid, uint64_t *ns, uint64_t *cnt);
+/* How often its threads have waited for something, together: /proc/PID/task/TID/status. -ENOENT: there are too many. */
+int procfs__waits(pid_t pid, uint64_t *cnt);
 
 /* Resident memory that is no file's (RSS less what is shared with files and others); 0 when it cannot be read. */
 int64_t procfs__anon_bytes(pid_t pid);

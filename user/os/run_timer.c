@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -16,20 +16,21 @@
 #define THREADS_MAX 64
 #define RUN_MIN_NS 10000 /* kernel/events/core.c, perf_swevent_start_hrtimer(): a shorter period is made as long */
 
-struct timers {
-	struct pollfd fds[1 + THREADS_MAX]; /* the first is WAKE_FD */
-	void *buffers[1 + THREADS_MAX];     /* without one, poll() tells nothing */
+struct run_timer {
+	struct pollfd fds[1 + THREADS_MAX];                      /* the first is WAKE_FD */
+	struct perf_event_mmap_page *buffers[1 + THREADS_MAX];   /* without one, poll() tells nothing */
 	size_t cnt, buffer_bytes;
 };
 
-static int add(struct timers *t, pid_t tid, uint64_t run_ns)
+static int add(struct run_timer *t, pid_t tid)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_TASK_CLOCK,
-		.sample_period = run_ns < RUN_MIN_NS ? RUN_MIN_NS : run_ns,
+		.sample_period = 1000000000,
 		.wakeup_events = 1,
+		.disabled = 1,
 	};
 	int fd = syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	void *buffer;
@@ -48,7 +49,7 @@ static int add(struct timers *t, pid_t tid, uint64_t run_ns)
 	return 0;
 }
 
-static int add_threads(struct timers *t, pid_t pid, uint64_t run_ns)
+static int add_threads(struct run_timer *t, pid_t pid)
 {
 	const struct dirent *entry;
 	char name[64];
@@ -59,14 +60,42 @@ static int add_threads(struct timers *t, pid_t pid, uint64_t run_ns)
 	dir = opendir(name);
 	if (!dir)
 		return errno == ENOENT ? -ESRCH : -errno;
-	while (!err && t->cnt <= THREADS_MAX && (entry = readdir(dir)))
+	while (t->cnt <= THREADS_MAX && (!err || err == -ESRCH) && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
-			err = add(t, atoi(entry->d_name), run_ns);
+			err = add(t, atoi(entry->d_name));
 	closedir(dir);
 	return err == -ESRCH && t->cnt > 1 ? 0 : err; /* a thread that has just ended */
 }
 
-static int wait_for_any(struct timers *t, uint64_t most_ns)
+int run_timer__new(pid_t pid, struct run_timer **out)
+{
+	struct run_timer *t = calloc(1, sizeof(*t));
+	int err;
+
+	if (!t)
+		return -ENOMEM;
+	t->cnt = 1;
+	t->buffer_bytes = 2 * sysconf(_SC_PAGESIZE);
+	err = add_threads(t, pid);
+	if (err)
+		run_timer__free(t);
+	else
+		*out = t;
+	return err;
+}
+
+void run_timer__free(struct run_timer *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 1; i < t->cnt; i++) {
+		munmap(t->buffers[i], t->buffer_bytes);
+		close(t->fds[i].fd);
+	}
+	free(t);
+}
+
+static int wait_for_any(struct run_timer *t, uint64_t most_ns)
 {
 	const struct timespec most = { .tv_sec = most_ns / 1000000000, .tv_nsec = most_ns % 1000000000 };
 	int n = ppoll(t->fds, t->cnt, &most, NULL);
@@ -78,15 +107,27 @@ static int wait_for_any(struct timers *t, uint64_t most_ns)
 	return t->fds[0].revents ? -ECANCELED : 0;
 }
 
-int run_timer__wait(pid_t pid, uint64_t run_ns, uint64_t most_ns, int wake_fd)
+/* What an earlier wait has left must not end the next one, nor fill the buffer. */
+static void stop(struct run_timer *t)
 {
-	struct timers t = { .fds[0] = { .fd = wake_fd, .events = POLLIN }, .cnt = 1, .buffer_bytes = 2 * sysconf(_SC_PAGESIZE) };
-	int err = add_threads(&t, pid, run_ns);
-
-	err = err ?: wait_for_any(&t, most_ns);
-	for (size_t i = 1; i < t.cnt; i++) {
-		munmap(t.buffers[i], t.buffer_bytes);
-		close(t.fds[i].fd);
+	for (size_t i = 1; i < t->cnt; i++) {
+		ioctl(t->fds[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+		t->buffers[i]->data_tail = __atomic_load_n(&t->buffers[i]->data_head, __ATOMIC_ACQUIRE);
 	}
+	for (size_t i = 1; i < t->cnt; i++)
+		poll(&t->fds[i], 1, 0);
+}
+
+int run_timer__wait(struct run_timer *t, uint64_t run_ns, uint64_t most_ns, int wake_fd)
+{
+	uint64_t period = run_ns < RUN_MIN_NS ? RUN_MIN_NS : run_ns;
+	int err = 0;
+
+	t->fds[0] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
+	for (size_t i = 1; i < t->cnt && !err; i++)
+		if (ioctl(t->fds[i].fd, PERF_EVENT_IOC_PERIOD, &period) || ioctl(t->fds[i].fd, PERF_EVENT_IOC_REFRESH, 1))
+			err = -errno;
+	err = err ?: wait_for_any(t, most_ns);
+	stop(t);
 	return err;
 }

@@ -7,10 +7,19 @@
 #include <sys/types.h>
 
 /*
- * Waits until a thread of PID has run for RUN_NS (at least 10 us) from now on: the kernel's own timer of it (perf's task clock, linux/perf_event.h), which
- * goes only while the thread does. Threads that begin later are not seen, nor more than 64. 0; -ETIMEDOUT after MOST_NS; -ECANCELED: WAKE_FD can be read;
- * or -errno: it cannot be told here.
+ * The kernel's own timer of each thread (perf's task clock, linux/perf_event.h), which goes only while the thread runs. Threads that begin later are not seen,
+ * nor more than 64.
  */
-int run_timer__wait(pid_t pid, uint64_t run_ns, uint64_t most_ns, int wake_fd);
+struct run_timer; /* opaque */
+
+/* May take some milliseconds. 0 or -errno (-ESRCH: there is no such process; others: it cannot be had here). */
+int run_timer__new(pid_t pid, struct run_timer **out);
+void run_timer__free(struct run_timer *t); /* NULL is fine */
+
+/*
+ * Waits until a thread has run for RUN_NS (at least 10 us) from now on. 0; -ETIMEDOUT after MOST_NS; -ECANCELED: WAKE_FD can be read; or -errno. Costs the
+ * process one interrupt, and a little whenever one of its threads begins to run.
+ */
+int run_timer__wait(struct run_timer *t, uint64_t run_ns, uint64_t most_ns, int wake_fd);
 
 #endif

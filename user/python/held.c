@@ -9,6 +9,8 @@
 #include "map.h"
 #include "object.h"
 #include "python.h"
+#include "str.h"
+#include "type.h"
 
 enum {
 	NODES_MAX = 4096,
@@ -19,6 +21,7 @@ enum {
 	CHUNK_BYTES = 256 << 10,
 	BATCH_BLOCKS = 4096,
 	RUN_GAP_BYTES = 512,
+	BASES_MAX = 64,
 	OLD = 1, /* heap_block.since: of the first reading */
 };
 
@@ -43,6 +46,7 @@ struct search {
 	size_t edges_cnt;
 	bool full;
 	struct map ids;     /* block address -> index of nodes */
+	struct map weak;    /* type address -> bool: instances hold nothing */
 	struct map targets; /* address / GRANULE -> index of those that are looked for */
 	uint64_t lowest, highest;
 	uint64_t filter[(1 << FILTER_BITS) / 64];
@@ -53,6 +57,27 @@ struct search {
 	size_t batch_cnt, items_cnt, chunk_used;
 	unsigned char chunk[CHUNK_BYTES];
 };
+
+/* Weak references and proxies, and what is derived from them (Objects/weakrefobject.c): by the name of the static type that they come from. */
+static bool comes_from_weak(const struct py_interp *py, uint64_t type)
+{
+	struct type_info t;
+	char name[8];
+
+	for (int i = 0; i < BASES_MAX && type && !type_info__read(py, type, &t); i++, type = t.base)
+		if (!(t.flags & TYPE_HEAP) && !py_cstr__read(py, t.name, name, sizeof(name)) && !strncmp(name, "weak", 4))
+			return true;
+	return false;
+}
+
+static bool is_weak(struct search *s, uint64_t type)
+{
+	bool existed, *weak = type ? map__put(&s->weak, &type, &existed) : NULL;
+
+	if (weak && !existed)
+		*weak = comes_from_weak(s->py, type);
+	return weak && *weak;
+}
 
 static uint32_t filter_bit(uint64_t granule)
 {
@@ -100,6 +125,7 @@ static int node_of(struct search *s, const struct heap_block *b, const void *fir
 	if (b->type && !py_block__object(s->py, b->addr, b->bytes, words, sizeof(words), &type, &off)) {
 		n->object = b->addr + off;
 		n->refs = words[off / 8] & s->py->layout->refcnt_mask;
+		n->held = is_weak(s, type); /* what it refers to leads to it, and has no reference */
 	} else if (b->type) {
 		n->held = true; /* it has changed meanwhile */
 	}
@@ -114,6 +140,8 @@ static void note_reference(struct search *s, uint64_t word, const struct heap_bl
 	int id;
 
 	if (!n || (n->object && n->object != word) || (!n->object && (word < n->addr || word >= n->addr + n->bytes)))
+		return;
+	if (is_weak(s, holder->type))
 		return;
 	if (holder->since == OLD) {
 		n->held = true;
@@ -277,6 +305,7 @@ int heap__garbage(const struct heap *h, const struct py_interp *py, const uint64
 	s->h = h;
 	s->py = py;
 	map__init(&s->ids, sizeof(uint64_t), sizeof(uint32_t));
+	map__init(&s->weak, sizeof(uint64_t), sizeof(bool));
 	map__init(&s->targets, sizeof(uint64_t), sizeof(uint32_t));
 	for (size_t i = 0; i < cnt && err >= 0; i++)
 		if (heap__find(h, blocks[i], &b) && b.since != OLD)
@@ -288,6 +317,7 @@ int heap__garbage(const struct heap *h, const struct py_interp *py, const uint64
 		garbage[i] = id && !s->nodes[*id].held;
 	}
 	map__free(&s->ids);
+	map__free(&s->weak);
 	map__free(&s->targets);
 	free(s);
 	return err;

@@ -45,13 +45,23 @@ static void skip_without_perf(int err)
 		skip();
 }
 
+static int wait_once(pid_t pid, uint64_t run_ns, uint64_t most_ns, int wake_fd)
+{
+	struct run_timer *t = NULL;
+	int err = run_timer__new(pid, &t);
+
+	err = err ?: run_timer__wait(t, run_ns, most_ns, wake_fd);
+	run_timer__free(t);
+	return err;
+}
+
 static void it_has_run_for_so_long(void **state)
 {
 	int wake_fd = eventfd(0, EFD_CLOEXEC), err;
 	pid_t pid = start(true);
 
 	(void)state;
-	err = run_timer__wait(pid, 50 * MS, PATIENCE_NS, wake_fd);
+	err = wait_once(pid, 50 * MS, PATIENCE_NS, wake_fd);
 	assert_true(end(pid) >= 50 * MS);
 	skip_without_perf(err);
 	assert_int_equal(err, 0);
@@ -64,7 +74,7 @@ static void time_in_which_it_waits_does_not_count(void **state)
 	pid_t pid = start(false);
 
 	(void)state;
-	err = run_timer__wait(pid, 50 * MS, 100 * MS, wake_fd);
+	err = wait_once(pid, 50 * MS, 100 * MS, wake_fd);
 	end(pid);
 	skip_without_perf(err);
 	assert_int_equal(err, -ETIMEDOUT);
@@ -77,22 +87,39 @@ static void it_can_be_called_off(void **state)
 	pid_t pid = start(false);
 
 	(void)state;
-	err = run_timer__wait(pid, 50 * MS, PATIENCE_NS, wake_fd);
+	err = wait_once(pid, 50 * MS, PATIENCE_NS, wake_fd);
 	end(pid);
 	skip_without_perf(err);
 	assert_int_equal(err, -ECANCELED);
 	close(wake_fd);
 }
 
+static void one_wait_after_the_other(void **state)
+{
+	int wake_fd = eventfd(0, EFD_CLOEXEC), err, i;
+	pid_t pid = start(true);
+	struct run_timer *t = NULL;
+
+	(void)state;
+	err = run_timer__new(pid, &t);
+	/* more than the buffer has room for */
+	for (i = 0; i < 1000 && !err; i++)
+		err = run_timer__wait(t, MS / 10, PATIENCE_NS, wake_fd);
+	run_timer__free(t);
+	assert_true(end(pid) >= i * MS / 10);
+	skip_without_perf(err);
+	assert_int_equal(err, 0);
+	close(wake_fd);
+}
+
 static void a_process_that_is_gone(void **state)
 {
-	int wake_fd = eventfd(0, EFD_CLOEXEC);
+	struct run_timer *t;
 	pid_t pid = start(false);
 
 	(void)state;
 	end(pid);
-	assert_int_equal(run_timer__wait(pid, 50 * MS, PATIENCE_NS, wake_fd), -ESRCH);
-	close(wake_fd);
+	assert_int_equal(run_timer__new(pid, &t), -ESRCH);
 }
 
 int main(void)
@@ -101,6 +128,7 @@ int main(void)
 		cmocka_unit_test(it_has_run_for_so_long),
 		cmocka_unit_test(time_in_which_it_waits_does_not_count),
 		cmocka_unit_test(it_can_be_called_off),
+		cmocka_unit_test(one_wait_after_the_other),
 		cmocka_unit_test(a_process_that_is_gone),
 	};
 

@@ -20,6 +20,7 @@ import os
 import struct
 import sys
 import threading
+import weakref
 
 
 class Slots(object):
@@ -33,6 +34,10 @@ class Other(object):
 class Attributes(object):
     def __init__(self, value):
         self.value = value
+
+
+class Watched(object):
+    __slots__ = ("e", "__weakref__")
 
 
 class Mapping(dict):
@@ -53,7 +58,7 @@ ALIGNMENT = alignment()
 VERSION = sys.version_info[:2]
 GC_HEAD = sys.getsizeof([]) - [].__sizeof__()
 POOL = 16384 if VERSION >= (3, 10) else 4096
-TYPES = [Slots, Other, Attributes, Mapping, float, tuple]
+TYPES = [Slots, Other, Attributes, Mapping, float, tuple, Watched]
 counters = array.array("l", [0, 0, 0, 0])
 fresh = array.array("L", [0] * 4096)
 blocks = getattr(sys, "getallocatedblocks", lambda: 0)
@@ -176,6 +181,8 @@ def circle(kind, names):
 
 def litter():
     kept["circles"] = {}
+    kept["watched"] = [Watched() for _ in range(400)]
+    kept["watching"] = weakref.WeakSet(kept["watched"])
     for i in range(200):
         circle(Slots, ("a", "b"))
         kept["circles"][i] = circle(Other, ("c", "d"))
