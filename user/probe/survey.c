@@ -23,7 +23,7 @@
 #define READING_SHARE 0.04    /* of one CPU, ours */
 #define HELD_SHARE 0.02       /* of one CPU, ours */
 #define HELD_EVERY_NS 4000000000ULL
-#define HELD_MAX_BYTES (512ULL << 20)
+#define HELD_MAX_BYTES (256ULL << 20)
 #define HELD_KINDS 32         /* those that have gained most */
 #define HELD_BLOCKS 8         /* of each */
 #define BIRTH_NS (1ULL << BIRTH_SHIFT)
