@@ -83,6 +83,8 @@ static __always_inline struct proc_state *gated_proc(__u32 *slot, __u64 *id, enu
 	charge(ps, *slot, hit == HIT_RETURN ? ps->gate.return_ns : ps->gate.entry_ns);
 	if (!ps->gate.started && ps->gate.phase == GATE_BURST)
 		begin_burst(&ps->gate, *slot);
+	if (hit == HIT_OTHER && ps->gate.phase == GATE_BURST && ps->gate.skip)
+		return NULL; /* nothing is recorded yet, and what was before is looked after from outside */
 	if (hit == HIT_ALLOC)
 		return ps->gate.phase == GATE_BURST && !skips(&ps->gate) ? ps : NULL;
 	return ps->gate.phase == GATE_SHUT ? NULL : ps;
@@ -96,6 +98,9 @@ static __always_inline __u64 gate_event(struct gate_state *g)
 	g->last_ns = now;
 	if (gap >= GATE_GAP_NS) {
 		g->pauses += g->phase == GATE_BURST;
+		if (g->cost_ns - g->piece_from_ns > g->dearest_ns)
+			g->dearest_ns = g->cost_ns - g->piece_from_ns;
+		g->piece_from_ns = g->cost_ns;
 	} else {
 		if (g->phase == GATE_BURST)
 			g->burst_busy_ns += gap;

@@ -205,6 +205,7 @@ struct gate_state {
 	__u64 burst_allocs, tail_frees;
 	__u64 started;             /* the first hit of this burst has come; user space sets it back */
 	__u64 pauses;              /* gaps between events in bursts that were longer than GATE_GAP_NS */
+	__u64 piece_from_ns, dearest_ns; /* cost_ns after the last such gap; the most that a piece of work before it has cost */
 };
 
 /* Written by user space before the probes are active, then by the programs; one per slot. */

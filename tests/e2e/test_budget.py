@@ -153,6 +153,24 @@ def test_an_allocator_that_cannot_be_followed(mode, debian, bpf, start):
     target.check_alive()
 
 
+@pytest.mark.parametrize("fate", ["dropped", "kept"])
+def test_garbage_that_is_not_collected_yet(fate, debian, bpf, start):
+    """It grows until a full collection, and is no leak; the same objects, held, are one."""
+    target = start(debian, os.path.join(HERE, "programs", "old_garbage.py"), fate)
+    tracer = budget(target, interval=2)
+    target.send("run 1000 60")
+    if fate == "kept":
+        until(tracer, lambda snapshot: growing(snapshot, "Node"))
+    else:
+        # twice as long as it takes to tell that something grows
+        snapshots = tracer.take(12)
+        assert sum(row["objects"] for row in rows_of(snapshots[-1], "Node")) > 10000, brief(snapshots[-1])
+        assert not any(growing(snapshot, "Node") for snapshot in snapshots), brief(snapshots[-1])
+        assert snapshots[-1]["overhead"]["sampled_fraction"] < 1
+    stop_run(target)
+    tracer.stop()
+
+
 def test_forked_workers(debian, bpf, start):
     """Each has books, a gate and a budget of its own."""
     target = start(debian, BUSY, "fork")

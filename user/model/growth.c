@@ -15,6 +15,8 @@
 #define PAUSE_OBJECTS 64
 #define PAUSE_SHARE 0.1 /* of the mean gain of an interval */
 #define FORGET_TICKS 128
+#define REPLACED_SHARE 0.5 /* of the time since the rise began */
+#define REPLACED_MIN_OBJECTS 8
 
 struct process {
 	uint64_t peak_at_attach_bytes;
@@ -208,6 +210,25 @@ static bool growth__may_be_recycled(const struct growth *g, const struct row *ro
 	return has_place && row->now.recyclable && row->now.objects <= row->now.recyclable;
 }
 
+/* What the collector has not come to grows until it does. */
+static bool growth__is_garbage(const struct row *row)
+{
+	return row->now.garbage * 2 > row->now.objects;
+}
+
+/*
+ * What is leaked stays: the oldest is as old as the leak. Where nothing is left from the first half of the rise, what came has been replaced, as sessions
+ * are that expire. Not asked of buffers, as one that grows moves, and then may count as new.
+ */
+static bool growth__is_replaced(const struct growth *g, const struct row *row)
+{
+	uint64_t begin_ns = row->points[points__onset(row->points, row->points_cnt)].time_ns;
+
+	if (row->now.is_buffer || row->now.objects < REPLACED_MIN_OBJECTS || row->now.oldest_ns <= begin_ns)
+		return false;
+	return row->now.oldest_ns - begin_ns > (g->now_ns - begin_ns) * REPLACED_SHARE;
+}
+
 static void growth__judge(const struct growth *g, struct row *row)
 {
 	struct evidence e = {
@@ -221,9 +242,9 @@ static void growth__judge(const struct growth *g, struct row *row)
 	row->judged_tick = g->tick;
 	row->verdict = verdict__of(&e);
 	row->gain = points__gain(row->points, row->points_cnt);
-	if (row->verdict == VERDICT_GROWING && growth__may_be_recycled(g, row))
+	if (row->verdict == VERDICT_GROWING && (growth__may_be_recycled(g, row) || growth__is_garbage(row)))
 		row->verdict = VERDICT_UNKNOWN;
-	if (row->verdict == VERDICT_GROWING && (row->gain < MIN_GAIN_BYTES || growth__paused(g, row)))
+	if (row->verdict == VERDICT_GROWING && (row->gain < MIN_GAIN_BYTES || growth__paused(g, row) || growth__is_replaced(g, row)))
 		row->verdict = VERDICT_WARMING;
 }
 

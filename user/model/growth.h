@@ -52,6 +52,7 @@ struct sample {
 	uint64_t oldest_ns;  /* birth of the oldest block, on the clock of growth__begin(); 0: unknown */
 	uint32_t survived_full_gcs; /* the most that any of the blocks has survived */
 	int64_t survivors;          /* objects that survived a full collection or long enough to count, the caller decides */
+	int64_t garbage;            /* of the objects: nothing holds them any more, and the collector will find them; 0: not known */
 	int64_t recycled_max;       /* as many of the objects may be dead, and in a free list of the interpreter's */
 	bool type_is_buffer;        /* "dict keys", "list items": memory that is no object */
 };

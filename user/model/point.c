@@ -5,6 +5,8 @@
 
 #include "point.h"
 
+#define ONSET_SHARE 0.1
+
 #define NS 1e9
 
 static int64_t lower(int64_t a, int64_t b)
@@ -181,4 +183,17 @@ double points__autocorrelation(const struct point *points, size_t cnt)
 			product += (left[i] - mean) * (left[i - 1] - mean);
 	}
 	return square > 0 ? product / square : 0;
+}
+
+size_t points__onset(const struct point *points, size_t cnt)
+{
+	double bottom = INFINITY;
+	size_t at = 0;
+
+	for (size_t i = 0; i < cnt; i++)
+		bottom = fmin(bottom, (double)points[i].min);
+	for (size_t i = 0; i < cnt; i++)
+		if ((double)points[i].min <= bottom + ONSET_SHARE * ((double)points[cnt - 1].last - bottom))
+			at = i;
+	return at;
 }

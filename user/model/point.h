@@ -37,6 +37,8 @@ double points__trend(const struct point *points, size_t cnt);
 double points__noise(const struct point *points, size_t cnt);
 /* Of what is left when the trend is taken away, with itself one point later: 0 for independent values, towards 1 for slow waves. */
 double points__autocorrelation(const struct point *points, size_t cnt);
+/* Where the rise to the last value began: the last point whose lowest is in the lowest tenth of it. */
+size_t points__onset(const struct point *points, size_t cnt);
 /* The lowest value between two times (after FROM, up to TO); INT64_MAX if there is none. */
 int64_t points__min(const struct point *points, size_t cnt, uint64_t from_ns, uint64_t to_ns);
 

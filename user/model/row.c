@@ -46,6 +46,7 @@ void row__add(struct row *row, const struct sample *s)
 	now->objects += s->objects;
 	now->error_squares += s->bytes_error * s->bytes_error;
 	now->survivors += s->survivors;
+	now->garbage += s->garbage;
 	now->recyclable += s->objects < s->recycled_max ? s->objects : s->recycled_max;
 	if (s->oldest_ns && (!now->oldest_ns || s->oldest_ns < now->oldest_ns))
 		now->oldest_ns = s->oldest_ns;

@@ -21,6 +21,7 @@ struct tick_sum {
 	double error_squares;
 	uint64_t oldest_ns;
 	int64_t survivors;
+	int64_t garbage;
 	int64_t recyclable; /* of the objects, at most */
 	uint32_t survived_full_gcs;
 	uint32_t parts;

@@ -18,7 +18,6 @@
 #define SLOWING_SHARE 0.75
 #define NO_ECHO 0.3 /* below: the values are as good as independent */
 #define LONG_TEETH 4
-#define ONSET_SHARE 0.1
 #define BEEN_HERE_BYTES (1 << 20)
 
 struct window {
@@ -248,20 +247,6 @@ static enum judgement judge(const struct evidence *e, size_t from, const struct 
 	return window__slows(&w) ? SLOWING : YES;
 }
 
-/* Where the rise began: the last point that is near the bottom. */
-static size_t onset(const struct point *points, size_t cnt)
-{
-	double bottom = INFINITY;
-	size_t at = 0;
-
-	for (size_t i = 0; i < cnt; i++)
-		bottom = fmin(bottom, (double)points[i].min);
-	for (size_t i = 0; i < cnt; i++)
-		if ((double)points[i].min <= bottom + ONSET_SHARE * ((double)points[cnt - 1].last - bottom))
-			at = i;
-	return at;
-}
-
 /* After one step that made more than half of the rise and stands out of the noise; 0 if there is none. */
 static size_t after_burst(const struct point *points, size_t cnt)
 {
@@ -285,7 +270,7 @@ static enum judgement judge_all(const struct evidence *e, const struct drops *d)
 	size_t skip = 0, step;
 
 	if (j == NO)
-		j = judge(e, onset(e->points, e->cnt), d, VERDICT_MIN_INTERVALS);
+		j = judge(e, points__onset(e->points, e->cnt), d, VERDICT_MIN_INTERVALS);
 	for (int i = 0; j == NO && i < 3; i++) {
 		step = after_burst(e->points + skip, e->cnt - skip);
 		if (!step)

@@ -485,30 +485,53 @@ int procfs__memory(pid_t pid, struct proc_memory *out)
 	return 0;
 }
 
-int procfs__run_ns(pid_t pid, uint64_t *ns)
+/* Of all its threads, the sum of what OF says of each file NAME. */
+static int sum_threads(pid_t pid, const char *name, bool (*of)(const char *text, unsigned long long *value), uint64_t *sum)
 {
-	char name[300], text[128];
+	char path[300], text[4096];
 	unsigned long long thread;
 	const struct dirent *entry;
 	int err = 0, cnt = 0;
 	DIR *dir;
 
-	snprintf(name, sizeof(name), "/proc/%d/task", pid);
-	dir = opendir(name);
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
 	if (!dir)
 		return errno == ENOENT ? -ESRCH : -errno;
-	*ns = 0;
+	*sum = 0;
 	while (!err && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(name, sizeof(name), "task/%s/schedstat", entry->d_name);
-		if (++cnt > THREADS_MAX || read_small(pid, name, text, sizeof(text)) <= 0 || sscanf(text, "%llu", &thread) != 1)
+		snprintf(path, sizeof(path), "task/%s/%s", entry->d_name, name);
+		if (++cnt > THREADS_MAX || read_small(pid, path, text, sizeof(text)) <= 0 || !of(text, &thread))
 			err = -ENOENT;
 		else
-			*ns += thread;
+			*sum += thread;
 	}
 	closedir(dir);
 	return err;
+}
+
+static bool run_ns_of(const char *text, unsigned long long *value)
+{
+	return sscanf(text, "%llu", value) == 1;
+}
+
+int procfs__run_ns(pid_t pid, uint64_t *ns)
+{
+	return sum_threads(pid, "schedstat", run_ns_of, ns);
+}
+
+static bool waits_of(const char *text, unsigned long long *value)
+{
+	const char *at = find_field(text, "\nvoluntary_ctxt_switches:");
+
+	return at && sscanf(at, "%llu", value) == 1;
+}
+
+int procfs__waits(pid_t pid, uint64_t *cnt)
+{
+	return sum_threads(pid, "status", waits_of, cnt);
 }
 
 int64_t procfs__anon_bytes(pid_t pid)

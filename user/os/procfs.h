@@ -83,6 +83,8 @@ void proc_memory__parse(char *smaps, struct proc_memory *out);
  * not tell (CONFIG_SCHED_INFO), or there are too many.
  */
 int procfs__run_ns(pid_t pid, uint64_t *ns);
+/* How often its threads have waited for something, together: /proc/PID/task/TID/status. -ENOENT: there are too many. */
+int procfs__waits(pid_t pid, uint64_t *cnt);
 
 /* Resident memory that is no file's (RSS less what is shared with files and others); 0 when it cannot be read. */
 int64_t procfs__anon_bytes(pid_t pid);

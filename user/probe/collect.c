@@ -265,6 +265,7 @@ static void merge_row(struct leak_row *into, const struct leak_row *row)
 {
 	into->est_bytes += row->est_bytes;
 	into->est_objects += row->est_objects;
+	into->est_garbage += row->est_garbage;
 	into->samples += row->samples;
 	into->kind_samples = row->kind_samples > into->kind_samples ? row->kind_samples : into->kind_samples;
 	into->bytes += row->bytes;
@@ -442,30 +443,31 @@ static void forget(const struct collector *c, enum book book, block_key key, siz
 	}
 }
 
-/* How many blocks this one stands for; 0: it does not count. */
-static double weigh(const struct collector *c, enum book book, block_key key, const struct block *b, uint64_t type, size_t i,
-		    uint32_t *kind_samples)
+/* How many blocks this one stands for; weight 0: it does not count. */
+static struct survey_answer weigh(const struct collector *c, enum book book, block_key key, const struct block *b, uint64_t type, size_t i)
 {
-	double weight;
+	struct survey_answer answer;
 
-	switch (survey__look(c->survey, key, b, type > TYPE_UNREADABLE ? type : 0, &weight, kind_samples)) {
+	switch (survey__look(c->survey, key, b, type > TYPE_UNREADABLE ? type : 0, &answer)) {
 	case SURVEY_DEAD:
 		forget(c, book, key, i);
-		return 0;
+		break;
 	case SURVEY_COUNTS:
-		return weight;
-	default:
-		return 0;
+		return answer;
+	case SURVEY_WAITING:
+		break;
 	}
+	return (struct survey_answer){ 0 };
 }
 
-static void add_estimate(struct leak_row *row, const struct block *b, double weight, uint32_t kind_samples)
+static void add_estimate(struct leak_row *row, const struct block *b, const struct survey_answer *a)
 {
-	row->est_bytes += size_of(b) * weight;
-	row->est_objects += weight;
+	row->est_bytes += size_of(b) * a->weight;
+	row->est_objects += a->weight;
+	row->est_garbage += a->garbage ? a->weight : 0;
 	row->samples++;
-	if (kind_samples > row->kind_samples)
-		row->kind_samples = kind_samples;
+	if (a->kind_samples > row->kind_samples)
+		row->kind_samples = a->kind_samples;
 }
 
 /* Those that are in a group already have only what has no type summed here, and ages taken. */
@@ -477,11 +479,12 @@ static int add_blocks(struct collector *c, const block_key *keys, const struct b
 	for (size_t i = 0; i < cnt; i++) {
 		bool known = blocks[i].type != 0;
 		uint64_t type = types[i];
-		uint32_t kind_samples = 0;
-		double weight = surveyed ? weigh(c, book, keys[i], &blocks[i], type, i, &kind_samples) : 1;
+		struct survey_answer answer = { .weight = 1 };
 		struct leak_row *row;
 
-		if (weight <= 0)
+		if (surveyed)
+			answer = weigh(c, book, keys[i], &blocks[i], type, i);
+		if (answer.weight <= 0)
 			continue;
 		if (surveyed && type == TYPE_UNREADABLE)
 			type = 0; /* it has moved: what its site allocates for tells */
@@ -499,7 +502,7 @@ static int add_blocks(struct collector *c, const block_key *keys, const struct b
 		if (!row)
 			return -ENOMEM;
 		if (surveyed) {
-			add_estimate(row, &blocks[i], weight, kind_samples);
+			add_estimate(row, &blocks[i], &answer);
 		} else if (book != BOOK_OLD || !known || some_are_too_young(c->all)) {
 			row->bytes += size_of(&blocks[i]);
 			row->objects++;
@@ -523,6 +526,7 @@ static int end_estimates(struct collector *c)
 			return -ENOMEM;
 		row->est_bytes += gap.bytes;
 		row->est_objects += gap.objects;
+		row->est_garbage += gap.garbage ? gap.objects : 0;
 	}
 	c->out = (struct leak_rows){ 0 };
 	for (size_t i = 0; i < c->cnt; i++) {

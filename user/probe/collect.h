@@ -31,6 +31,7 @@ struct leak_row {
 	int64_t survivors;    /* blocks that survived at least one full collection */
 	/* budget mode */
 	double est_bytes, est_objects;
+	double est_garbage;   /* objects that nothing holds any more; the collector has not come to them (held.h) */
 	double bytes_error;   /* half-width of the 95 % interval */
 	uint32_t samples, kind_samples; /* see survey.h */
 };

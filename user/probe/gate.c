@@ -19,13 +19,24 @@
 #include "keeper.h"
 #include "log.h"
 #include "pool.h"
+#include "procfs.h"
 #include "python.h"
 #include "redirect.h"
 #include "remote.h"
+#include "run_timer.h"
 
 #define STRETCH_SHARE 0.75 /* of the longest pause: what an opening may spend; the rest is for what comes late */
+#define BANK_STRETCHES 2   /* may be saved: what is earned while the right moment is waited for, and while probes are placed, is not lost */
 #define LATE_KEPT 0.8      /* of what is thought to come late, at each opening */
-#define SPENT_SHARE 0.6    /* of the budget. The rest is for what is not charged, and keeps slowed stretches rarer than one request in a hundred */
+/*
+ * Of the budget. The rest is for what is not charged; and with a small budget slowed stretches must stay rarer than one request in a hundred. Who allows more
+ * has more of them anyway.
+ */
+#define SPENT_SHARE_SMALL 0.5
+#define SPENT_SHARE_LARGE 0.7
+#define BUDGET_SMALL 0.01
+#define BUDGET_LARGE 0.05
+#define SKIP_PIECES 2      /* from one wait to the next one */
 #define SKIP_NS 1200.0     /* what skipping one allocation costs, about */
 #define ENTRY_MARGIN 1.15  /* measured in a tight loop; in a program that does something between, caches are colder */
 #define TICK_MS 100
@@ -33,11 +44,16 @@
 #define WAIT_MIN_MS 20
 #define JITTER_MS 100
 #define AIM_WINDOW_NS 50000000.0
-#define AIM_POLL_NS 50000
+#define AIM_PIECES 4       /* from one wait to the next one: they need not all be the same */
+#define AIM_MOST_NS 5e9
+#define AIM_STEP_NS 500000.0
+#define AIM_COST_SHARE 8   /* of what an opening may spend: for hits while the moment is waited for */
+#define AIM_PRICE_NEW 0.3  /* how much the last wait tells of what the next one will cost */
 #define AIM_SHARE_MAX 0.5  /* of one CPU */
 #define TAIL_MIN_NS 20000000ULL
 #define TAIL_MAX_NS 3000000000ULL
 #define TAIL_TIMES 3
+#define CLOCK_AGE_NS 5e6   /* the CPU clock of another process may be as old as a tick, at the begin and at the end */
 #define OWN_NS_MIN 15.0    /* an allocation and what the program does with it cannot take less */
 #define CYCLES_MAX 65536
 #define WITNESSES_MAX 65536
@@ -47,7 +63,7 @@
 
 /*
  * What the parts of an opening may spend of it; a tenth is for hits while probes are placed and removed. The survey finds what ends after the tail. Where
- * pieces of work are longer than what is seen of them, most goes into getting to their end: see choose_skip().
+ * pieces of work are longer than can be skipped with that, most goes into getting to their end: see choose_skip().
  */
 struct shares {
 	double skip, burst, tail;
@@ -100,12 +116,15 @@ struct gate {
 	uint64_t earned_ns;       /* until when time has been turned into money */
 	/* of the opening that is going on */
 	uint64_t open_ns, open_cpu_ns, open_cost_ns;
-	uint64_t burst_end_cpu_ns; /* of the one before, while it is shut */
+	uint64_t burst_end_cpu_ns, burst_end_cost_ns; /* of the one before, while it is shut */
 	struct gate_state before;  /* counters when it began */
 	const struct shares *shares;
 	uint64_t slowed_ns;        /* how long it lasted, if most of that was tracing */
-	uint64_t aimed_ns, aimed_cpu_ns; /* time and CPU time when a moment was chosen last */
-	double skip_most;          /* allocations */
+	uint64_t aimed_ns, aimed_cpu_ns, aimed_waits; /* time, CPU time and how often it had waited when a moment was chosen last */
+	struct run_timer *timer;   /* while a moment is waited for */
+	double aim_most_ns;        /* for how long it is waited for */
+	double aim_price;          /* of waiting for it: cost by run time, as some probes are hit before the tables are redirected */
+	double skip_most, burst_allocs; /* allocations: not recorded before the next burst, at most; in the last one */
 	double tail_own_ns, tail_frees; /* sums: one tail alone says little */
 	bool idle;
 	pthread_mutex_t lock;      /* of what follows */
@@ -244,6 +263,15 @@ static double stretch_ns(const struct gate *g)
 	return fmax(most - g->late_ns, most / 4);
 }
 
+/* What is earned in one nanosecond. */
+static double income(const struct gate *g)
+{
+	double large = (g->opts.budget - BUDGET_SMALL) / (BUDGET_LARGE - BUDGET_SMALL);
+
+	large = fmin(fmax(large, 0), 1);
+	return g->opts.budget * (SPENT_SHARE_SMALL + large * (SPENT_SHARE_LARGE - SPENT_SHARE_SMALL));
+}
+
 static uint32_t phase_of(const struct gate *g)
 {
 	return __atomic_load_n(&g->state->phase, __ATOMIC_ACQUIRE);
@@ -272,7 +300,7 @@ static uint64_t since(uint64_t now, uint64_t before)
 static double earn(struct gate *g)
 {
 	uint64_t now = clock__now_ns(), cpu = g->last_cpu_ns;
-	double earned = (now - g->earned_ns) * g->opts.budget * SPENT_SHARE;
+	double earned = (now - g->earned_ns) * income(g);
 
 	g->idle = cpu_ns(g) - cpu < (now - g->earned_ns) / 1000;
 	g->earned_ns = now;
@@ -291,11 +319,11 @@ static void wait_for_money(struct gate *g)
 	while (!stopping(g)) {
 		double missing, ms;
 
-		g->bank_ns = fmin(g->bank_ns + earn(g), stretch_ns(g));
+		g->bank_ns = fmin(g->bank_ns + earn(g), BANK_STRETCHES * stretch_ns(g));
 		missing = stretch_ns(g) - g->bank_ns;
 		if (missing <= 0)
 			break;
-		ms = missing / (g->opts.budget * SPENT_SHARE) / 1e6;
+		ms = missing / income(g) / 1e6;
 		wait_ms(g, ms < WAIT_MIN_MS ? WAIT_MIN_MS : ms > IDLE_TICK_MS ? IDLE_TICK_MS : ms);
 	}
 	if (!stopping(g)) /* out of step with what the process does at regular times */
@@ -334,7 +362,7 @@ static uint64_t left_for_burst(struct gate *g, uint64_t cost)
 {
 	double spent = since(cost, g->open_cost_ns), left;
 
-	g->bank_ns = fmin(g->bank_ns + earn(g), stretch_ns(g) + spent);
+	g->bank_ns = fmin(g->bank_ns + earn(g), BANK_STRETCHES * stretch_ns(g) + spent);
 	left = g->bank_ns - spent - stretch_ns(g) * (g->shares->tail + g->shares->skip);
 	return left <= 0 ? 0 : fmin(left, stretch_ns(g) * g->shares->burst);
 }
@@ -349,25 +377,41 @@ static void set_limit(struct gate *g)
 		__atomic_compare_exchange_n(&g->state->limit_ns, &limit, next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/*
- * Opened while the process waits, a burst begins with its next piece of work. When bursts end before that does, they must begin later, by a random
- * number of allocations; those cost, too.
- */
-static void choose_skip(struct gate *g)
+/* From one wait of the process to the next one, since this was asked last: its run time, of which a little is ours. 0: it is at work anyway. */
+static double measure_piece(struct gate *g, double *window_ns)
 {
-	double most = stretch_ns(g) * g->shares->skip / SKIP_NS;
-	uint64_t pauses = g->state->pauses - g->before.pauses;
+	uint64_t now = clock__now_ns(), cpu = cpu_ns(g), waits;
+	double time = since(now, g->aimed_ns), spent = since(cpu, g->aimed_cpu_ns), pieces;
 
-	if (!pauses || g->state->burst_allocs == g->before.burst_allocs)
-		return; /* it was at work already */
-	if (pauses > 1)
-		g->skip_most *= 0.95; /* one that got to the end: most still may not */
-	else if (g->skip_most >= most)
-		g->shares = &deep;
-	else
-		g->skip_most = fmin(2 * g->skip_most + 500, most);
-	if (g->skip_most < stretch_ns(g) * usual.skip / SKIP_NS / 2)
-		g->shares = &usual;
+	if (procfs__waits(g->proc.pid, &waits))
+		waits = g->aimed_waits;
+	pieces = fmax(since(waits, g->aimed_waits), 1);
+	g->aimed_ns = now;
+	g->aimed_cpu_ns = cpu;
+	g->aimed_waits = waits;
+	if (time <= 0 || spent > time * AIM_SHARE_MAX)
+		return 0;
+	*window_ns = fmin(fmax(spent / time * AIM_WINDOW_NS, AIM_PIECES * spent / pieces), spent);
+	g->aim_most_ns = fmin(fmax(2 * *window_ns * time / fmax(spent, 1), AIM_WINDOW_NS), AIM_MOST_NS);
+	return spent / pieces;
+}
+
+static double own_ns_per_event(const struct gate *g)
+{
+	return fmax(g->tail_frees > 100 ? g->tail_own_ns / g->tail_frees : 0, OWN_NS_MIN);
+}
+
+/*
+ * Opened while the process waits, a burst begins with its next piece of work. Where bursts end before that does, they begin later, by a random number of
+ * the allocations that it makes; those cost, too.
+ */
+static void choose_skip(struct gate *g, double piece_ns)
+{
+	/* At least: what is uncharged of tracing is in the time that an event seems to take. Beyond the end of a piece, the next one is met. */
+	const double all = stretch_ns(g) / SKIP_NS, piece = SKIP_PIECES * piece_ns / own_ns_per_event(g);
+
+	g->shares = piece > all * usual.skip ? &deep : &usual;
+	g->skip_most = piece > g->burst_allocs ? fmin(piece, all * g->shares->skip) : 0;
 }
 
 /* Do most hits begin with the redirection of the tables, as calls are inlined? Then the moment can be chosen, and probes cost little before. */
@@ -383,26 +427,32 @@ static bool begins_with_tables(const struct gate *g)
 }
 
 /*
- * To a moment at random in the run time of a process that mostly waits: its clock says when it has run for so long. One that is at work most of the
- * time is met at work anyway.
+ * To a moment at random in the run time of a process that mostly waits: every part of its work is then as likely to be in a burst as any other. One that is
+ * at work most of the time is met at work anyway. Its CPU clock would not do: of a process that is running that was set at the last tick.
  */
-static bool aim(struct gate *g)
+static bool aim(struct gate *g, double window)
 {
-	const struct timespec pause = { .tv_nsec = AIM_POLL_NS };
-	uint64_t start = clock__now_ns(), now = start, cpu = cpu_ns(g);
-	double share = since(cpu, g->aimed_cpu_ns) / fmax(since(start, g->aimed_ns), 1), after;
+	const double most = stretch_ns(g) / AIM_COST_SHARE, after = fmin(window, most / fmax(g->aim_price, 1e-9)) * random_share();
+	const uint64_t cost = g->state->cost_ns, start = clock__now_ns(), end = start + g->aim_most_ns;
+	uint64_t now = start, n;
+	double ran = 0, step;
+	int err = 0;
 
-	g->aimed_cpu_ns = cpu;
-	g->aimed_ns = start;
-	if (share > AIM_SHARE_MAX || !begins_with_tables(g))
-		return false;
-	after = share * AIM_WINDOW_NS * random_share();
-	while (!stopping(g) && now - start < 2 * AIM_WINDOW_NS && since(cpu_ns(g), cpu) <= after &&
-	       since(g->state->cost_ns, g->open_cost_ns) < stretch_ns(g) / 8) {
-		nanosleep(&pause, NULL);
+	while (!stopping(g) && now < end && ran < after && since(g->state->cost_ns, cost) < most) {
+		step = fmin(after - ran, AIM_STEP_NS);
+		err = run_timer__wait(g->timer, step, end - now, g->wake_fd);
+		if (err == -ECANCELED && read(g->wake_fd, &n, sizeof(n)) < 0)
+			log_debug("gate: %s", strerror(errno));
+		if (err && err != -ETIMEDOUT && err != -ECANCELED)
+			break;
+		ran += err ? 0 : step;
 		now = clock__now_ns();
 	}
-	return true;
+	if (ran > 0)
+		g->aim_price += (since(g->state->cost_ns, cost) / ran - g->aim_price) * AIM_PRICE_NEW;
+	log_debug("process %d: opening at %.3f of %.3f ms, ran %.3f ms in %.1f ms, cost %.3f ms: %s", g->proc.pid, after / 1e6, window / 1e6, ran / 1e6,
+		  since(now, start) / 1e6, since(g->state->cost_ns, cost) / 1e6, err ? strerror(-err) : "met");
+	return !err || err == -ETIMEDOUT || err == -ECANCELED;
 }
 
 /* Interpreters that were made while no probe was there to see it. */
@@ -419,30 +469,42 @@ static void notice_gils(struct gate *g)
 static int open_gate(struct gate *g)
 {
 	struct gate_state *s = g->state;
+	double window = 0, piece;
 	int err;
 
 	g->open_cost_ns = s->cost_ns;
 	s->opening++;
 	s->limit_ns = UINT64_MAX;
+	piece = measure_piece(g, &window);
+	/* beforehand, as it may take longer than the probes are to be in place */
+	if (g->openings && piece > 0 && begins_with_tables(g) && run_timer__new(g->proc.pid, &g->timer))
+		g->timer = NULL;
 	keeper__hurry(HURRY_MS);
 	err = engine__open_gate(g->proc.engine, g->proc.allocators, g->proc.path, g->proc.pid, &g->makes, &g->ends);
 	if (err)
-		return err;
+		goto out;
+	g->skip_most = 0;
+	g->shares = &usual;
+	if (g->openings && piece > 0 && !(g->timer && aim(g, window)))
+		choose_skip(g, piece);
 	s->tail_ns = stretch_ns(g) * g->shares->tail;
-	if (g->openings && aim(g))
-		g->skip_most = 0;
 	g->open_ns = s->last_ns = clock__now_ns();
 	g->open_cpu_ns = cpu_ns(g);
 	s->skip = g->skip_most * random_share();
 	s->skip_ns = s->skip * SKIP_NS;
 	s->started = 0;
+	s->piece_from_ns = s->cost_ns;
+	s->dearest_ns = 0;
 	g->before = *s;
 	s->limit_ns = s->cost_ns + left_for_burst(g, s->cost_ns) + s->skip_ns;
 	notice_gils(g);
 	__atomic_store_n(&s->phase, GATE_BURST, __ATOMIC_RELEASE);
 	redirect__hold(g->proc.redirect);
 	g->openings++;
-	return 0;
+out:
+	run_timer__free(g->timer);
+	g->timer = NULL;
+	return err;
 }
 
 static void burst(struct gate *g)
@@ -554,9 +616,9 @@ static double own_time(struct gate *g, uint64_t cpu)
 
 	g->tail_own_ns += since(now->tail_busy_ns, before->tail_busy_ns) - tail_cost;
 	g->tail_frees += frees;
-	if (own > cost)
+	if (own > cost + CLOCK_AGE_NS)
 		return own;
-	return allocs * fmax(g->tail_frees > 100 ? g->tail_own_ns / g->tail_frees : 0, OWN_NS_MIN);
+	return allocs * own_ns_per_event(g);
 }
 
 static int keep_cycle(struct gate *g, const struct cycle *cycle)
@@ -578,13 +640,25 @@ static int keep_cycle(struct gate *g, const struct cycle *cycle)
 	return 0;
 }
 
-/* BURST_END: when and at which CPU time. */
-static void account(struct gate *g, uint64_t burst_end_ns, uint64_t burst_end_cpu_ns, double own)
+/* Its own run time since the last burst: without tails, and what was paid while probes were placed and removed. */
+static double unseen_ns(const struct gate *g, uint64_t cpu_ns, uint64_t cost_ns)
+{
+	return fmax((double)since(cpu_ns, g->burst_end_cpu_ns) - since(cost_ns, g->burst_end_cost_ns), 0);
+}
+
+/* What tracing has taken from one wait of the process to the next one, at most. */
+static double dearest_piece_ns(const struct gate *g)
+{
+	return fmax(g->state->dearest_ns, since(g->state->cost_ns, g->state->piece_from_ns));
+}
+
+/* BURST_END: when, and at which CPU time and cost. */
+static void account(struct gate *g, uint64_t burst_end_ns, uint64_t burst_end_cpu_ns, uint64_t burst_end_cost_ns, double own)
 {
 	uint64_t end_ns = clock__now_ns(), cost = since(g->state->cost_ns, g->open_cost_ns), wall = end_ns - g->open_ns;
 	uint64_t placing = since(g->before.cost_ns, g->open_cost_ns); /* hits of probes while others were still to be placed */
 	/* what it did unseen since the burst before this one */
-	double unseen = g->openings > 1 ? since(g->open_cpu_ns, g->burst_end_cpu_ns) : 0;
+	double unseen = g->openings > 1 ? unseen_ns(g, g->open_cpu_ns, g->before.cost_ns) : 0;
 	uint64_t allocs = since(g->state->burst_allocs, g->before.burst_allocs);
 	uint64_t end_cpu_ns = cpu_ns(g), slowed = since(end_cpu_ns, g->open_cpu_ns);
 	struct cycle cycle = { burst_end_ns, 1 };
@@ -603,12 +677,14 @@ static void account(struct gate *g, uint64_t burst_end_ns, uint64_t burst_end_cp
 	pthread_mutex_lock(&g->lock);
 	if (allocs) { /* else the next burst stands for the time since the one before, too */
 		g->burst_end_cpu_ns = burst_end_cpu_ns;
+		g->burst_end_cost_ns = burst_end_cost_ns;
+		g->burst_allocs = allocs;
 		keep_cycle(g, &cycle);
 		g->own_ns += unseen + own;
 		g->sampled_ns += own;
 	}
 	pthread_mutex_unlock(&g->lock);
-	g->slowed_ns = cost > slowed / 2 ? slowed + placing : 0;
+	g->slowed_ns = cost > slowed / 2 ? fmin(slowed + placing, 2 * dearest_piece_ns(g)) : 0;
 }
 
 /* Hits of probes that were being removed belong to the same stretch. */
@@ -628,12 +704,13 @@ static void account_late(struct gate *g, uint64_t shut_cost_ns)
 
 static void open_once(struct gate *g)
 {
-	uint64_t burst_end_ns, burst_end_cpu_ns, shut_cost_ns;
+	uint64_t burst_end_ns, burst_end_cpu_ns, burst_end_cost_ns, shut_cost_ns;
 	double own;
 
 	burst(g);
 	burst_end_ns = clock__now_ns();
 	burst_end_cpu_ns = cpu_ns(g);
+	burst_end_cost_ns = g->state->cost_ns;
 	keeper__hurry(HURRY_MS);
 	close_soon(&g->closing[0], &g->makes);
 	if (!stopping(g)) {
@@ -647,8 +724,7 @@ static void open_once(struct gate *g)
 	redirect__release(g->proc.redirect);
 	close_soon(&g->closing[1], &g->ends);
 	own = own_time(g, burst_end_cpu_ns);
-	choose_skip(g);
-	account(g, burst_end_ns, burst_end_cpu_ns, own);
+	account(g, burst_end_ns, burst_end_cpu_ns, burst_end_cost_ns, own);
 	shut_cost_ns = g->state->cost_ns;
 	await_closed(g);
 	account_late(g, shut_cost_ns);
@@ -758,7 +834,7 @@ static double sampled_fraction(const struct gate *g, uint64_t cpu)
 {
 	bool recording = phase_of(g) == GATE_BURST;
 	double cost = since(g->state->burst_cost_ns, g->before.burst_cost_ns), sampled = recording ? since(cpu, g->open_cpu_ns) - cost : 0;
-	double unseen = since(recording ? g->open_cpu_ns : cpu, g->burst_end_cpu_ns);
+	double unseen = unseen_ns(g, recording ? g->open_cpu_ns : cpu, recording ? g->before.cost_ns : g->state->cost_ns);
 
 	if (!g->ever_shut || g->own_ns <= 0)
 		return 1;

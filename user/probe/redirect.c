@@ -318,10 +318,30 @@ int redirect__apply(struct guardian *g, pid_t pid, uint64_t start_ticks, const s
 	return 0;
 }
 
+/* All in two calls: between the first word and the last one the process goes on. */
 void redirect__hold(const struct redirect *r)
 {
-	for (size_t i = 0; r && !r->guardian->restored && i < r->record.cnt; i++)
-		swap_word(r->record.pid, r->record.words[i].addr, r->record.words[i].original, r->record.words[i].alias);
+	struct iovec local[REDIRECT_WORDS_MAX], there[REDIRECT_WORDS_MAX];
+	struct remote_item items[REDIRECT_WORDS_MAX];
+	uint64_t now[REDIRECT_WORDS_MAX];
+	struct remote mem;
+	size_t cnt = 0;
+
+	if (!r || r->guardian->restored)
+		return;
+	mem = remote__process(r->record.pid);
+	for (size_t i = 0; i < r->record.cnt; i++)
+		items[i] = (struct remote_item){ r->record.words[i].addr, &now[i], sizeof(now[i]), 0 };
+	if (remote__read_many(&mem, items, r->record.cnt))
+		return;
+	for (size_t i = 0; i < r->record.cnt; i++) {
+		if (!items[i].ok || now[i] != r->record.words[i].original)
+			continue;
+		local[cnt] = (struct iovec){ (void *)&r->record.words[i].alias, sizeof(uint64_t) };
+		there[cnt++] = (struct iovec){ (void *)r->record.words[i].addr, sizeof(uint64_t) };
+	}
+	if (cnt)
+		process_vm_writev(r->record.pid, local, cnt, there, cnt, 0);
 }
 
 void redirect__undo(struct redirect *r)

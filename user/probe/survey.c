@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "hash.h"
 #include "heap.h"
+#include "held.h"
 #include "libc_heap.h"
 #include "log.h"
 #include "map.h"
@@ -20,6 +21,11 @@
 #define CONTENT_BYTES 64
 #define READ_AT_ONCE 4096
 #define READING_SHARE 0.04    /* of one CPU, ours */
+#define HELD_SHARE 0.02       /* of one CPU, ours */
+#define HELD_EVERY_NS 4000000000ULL
+#define HELD_MAX_BYTES (256ULL << 20)
+#define HELD_KINDS 32         /* those that have gained most */
+#define HELD_BLOCKS 8         /* of each */
 #define BIRTH_NS (1ULL << BIRTH_SHIFT)
 #define GAP_MIN_OBJECTS 32
 #define GHOST_NS 120000000000ULL
@@ -61,6 +67,7 @@ struct kind {
 	int64_t least;                /* live ones, of all readings; -1: none yet */
 	double weight[2];             /* of samples that are CHANGING, STABLE */
 	uint32_t samples[2];
+	bool garbage;                 /* most of what was gained and asked about */
 };
 
 /* Which object was in a block while its end would still have been seen. */
@@ -87,6 +94,7 @@ struct survey {
 	uint64_t read_ns, next_ns, last_cpu_ns;
 	uint64_t looks, reused; /* at blocks that had not changed before; of those, blocks that had now */
 	uint32_t readings, judged, pass;
+	uint64_t held_next_ns, frozen_at_start; /* struct py_gc_mode */
 };
 
 static int read_heap(struct survey *s)
@@ -174,9 +182,128 @@ static void take_kinds(struct survey *s)
 			s->kinds[i].least = 0;
 }
 
+/* Some of the blocks that a kind has gained. */
+struct inquiry {
+	uint32_t kind, seen, cnt;
+	uint64_t blocks[HELD_BLOCKS];
+};
+
+struct inquiries {
+	struct inquiry list[HELD_KINDS];
+	size_t cnt;
+	uint32_t *of_kind; /* index of LIST + 1; 0: none */
+};
+
+/* Of those that have gained most, in that order. */
+static void choose_kinds(const struct survey *s, struct inquiries *q)
+{
+	for (size_t i = 0; i < s->kinds_cnt; i++) {
+		size_t at = q->cnt;
+
+		if (s->kinds[i].gained < GAP_MIN_OBJECTS)
+			continue;
+		while (at > 0 && s->kinds[q->list[at - 1].kind].gained_bytes < s->kinds[i].gained_bytes)
+			at--;
+		if (at == HELD_KINDS)
+			continue;
+		q->cnt += q->cnt < HELD_KINDS;
+		memmove(q->list + at + 1, q->list + at, (q->cnt - at - 1) * sizeof(*q->list));
+		q->list[at] = (struct inquiry){ .kind = i };
+	}
+	for (size_t i = 0; i < q->cnt; i++)
+		q->of_kind[q->list[i].kind] = i + 1;
+}
+
+/* Each of those that came since the attach, and were there at the reading before, is as likely to be chosen. */
+static void choose_blocks(const struct survey *s, struct inquiries *q)
+{
+	struct heap_iter it = { 0 };
+	struct heap_block b;
+	uint64_t state = s->read_ns;
+
+	while (heap__next(s->heap, &it, &b)) {
+		const struct kind_key key = { b.type, b.type ? 0 : b.bytes, 0 };
+		const uint32_t *id;
+		struct inquiry *one;
+		uint64_t at;
+
+		if (b.since <= 1 || b.since >= s->readings)
+			continue;
+		id = map__get(&s->kind_ids, &key);
+		if (!id || *id >= s->kinds_cnt || !q->of_kind[*id])
+			continue;
+		one = &q->list[q->of_kind[*id] - 1];
+		state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+		at = one->cnt < HELD_BLOCKS ? one->cnt++ : (state >> 33) % (one->seen + 1);
+		if (at < HELD_BLOCKS)
+			one->blocks[at] = b.addr;
+		one->seen++;
+	}
+}
+
+static void ask_who_holds(struct survey *s, const struct inquiries *q)
+{
+	uint64_t blocks[HELD_KINDS * HELD_BLOCKS];
+	bool garbage[HELD_KINDS * HELD_BLOCKS];
+	size_t cnt = 0;
+	int err;
+
+	for (size_t i = 0; i < q->cnt; i++)
+		for (uint32_t k = 0; k < q->list[i].cnt; k++)
+			blocks[cnt++] = q->list[i].blocks[k];
+	err = heap__garbage(s->heap, s->py, blocks, cnt, HELD_MAX_BYTES, garbage);
+	if (err)
+		log_debug("process %d: it cannot be told what is garbage: %s", s->py->pid, strerror(-err));
+	cnt = 0;
+	for (size_t i = 0; i < q->cnt; i++) {
+		struct kind *k = &s->kinds[q->list[i].kind];
+		uint32_t free = 0;
+
+		for (uint32_t j = 0; j < q->list[i].cnt; j++)
+			free += garbage[cnt++];
+		k->garbage = free * 2 > q->list[i].cnt;
+		if (k->garbage)
+			log_debug("process %d: %u of %u of type %#llx are garbage", s->py->pid, free, q->list[i].cnt, (unsigned long long)k->key.type);
+	}
+}
+
+/* Not where nothing will collect what is garbage. */
+static bool collector_comes(const struct survey *s)
+{
+	struct py_gc_mode mode;
+
+	return !py_interp__gc_mode(s->py, &mode) && mode.collects && mode.last_frozen == s->frozen_at_start;
+}
+
+static void look_for_garbage(struct survey *s)
+{
+	uint64_t start = clock__ns(CLOCK_THREAD_CPUTIME_ID), took;
+	struct inquiries *q;
+
+	if (!s->heap_known || s->read_ns < s->held_next_ns)
+		return;
+	for (size_t i = 0; i < s->kinds_cnt; i++)
+		s->kinds[i].garbage = false;
+	q = collector_comes(s) ? calloc(1, sizeof(*q)) : NULL;
+	if (q)
+		q->of_kind = calloc(s->kinds_cnt + 1, sizeof(*q->of_kind));
+	if (q && q->of_kind) {
+		choose_kinds(s, q);
+		choose_blocks(s, q);
+		ask_who_holds(s, q);
+	}
+	if (q)
+		free(q->of_kind);
+	free(q);
+	took = clock__ns(CLOCK_THREAD_CPUTIME_ID) - start;
+	s->held_next_ns = s->read_ns + (uint64_t)fmax(HELD_EVERY_NS, took / HELD_SHARE);
+	log_debug("process %d: asked who holds what was gained, in %.1f ms", s->py->pid, took / 1e6);
+}
+
 struct survey *survey__new(const struct py_interp *py, const struct tracer *tracer)
 {
 	struct survey *s = calloc(1, sizeof(*s));
+	struct py_gc_mode mode;
 
 	if (!s)
 		return NULL;
@@ -192,6 +319,8 @@ struct survey *survey__new(const struct py_interp *py, const struct tracer *trac
 	}
 	take_kinds(s);
 	s->anon_at_start = other_memory(s);
+	if (!py_interp__gc_mode(py, &mode))
+		s->frozen_at_start = mode.last_frozen;
 	return s;
 }
 
@@ -437,6 +566,7 @@ int survey__begin(struct survey *s)
 	if (err)
 		return err;
 	take_kinds(s);
+	look_for_garbage(s);
 	err = judge_samples(s);
 	s->pass++;
 	return err;
@@ -505,15 +635,14 @@ static double grown(const struct sample *m)
 	return m->size ? (double)m->size_now / m->size : 1;
 }
 
-enum survey_fate survey__look(struct survey *s, block_key key, const struct block *b, uint64_t type, double *weight, uint32_t *kind_samples)
+enum survey_fate survey__look(struct survey *s, block_key key, const struct block *b, uint64_t type, struct survey_answer *out)
 {
 	uint64_t addr = BLOCK_KEY_ADDR(key);
 	struct sample *m = meet(s, addr, b, type);
 	const struct kind *k;
 	int tier;
 
-	*weight = 0;
-	*kind_samples = 0;
+	*out = (struct survey_answer){ 0 };
 	if (!m)
 		return SURVEY_WAITING;
 	if (m->state == DEAD) {
@@ -523,28 +652,29 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 	k = kind_of_sample(s, m);
 	tier = k->samples[1] > 0;
 	if (m->state == GHOST) {
-		*weight = m->weight * (m->moved ? s->moved_factor : s->ghost_factor) * grown(m);
-		*kind_samples = SURVEY_UNKNOWN;
+		out->weight = m->weight * (m->moved ? s->moved_factor : s->ghost_factor) * grown(m);
+		out->kind_samples = SURVEY_UNKNOWN;
 		return SURVEY_COUNTS;
 	}
 	if (m->state == NEW && !s->judged) { /* everything has been recorded until now */
-		*weight = 1;
-		*kind_samples = SURVEY_ALL;
+		out->weight = 1;
+		out->kind_samples = SURVEY_ALL;
 		return SURVEY_COUNTS;
 	}
 	if (m->state == NEW && m->size > POOL_BLOCK_MAX_BYTES) { /* a buffer that grows is new again and again */
-		*weight = 1;
-		*kind_samples = SURVEY_UNKNOWN;
+		out->weight = 1;
+		out->kind_samples = SURVEY_UNKNOWN;
 		return SURVEY_COUNTS;
 	}
 	if (m->state == NEW || (m->kind != NO_KIND && (m->state == STABLE) != tier))
 		return SURVEY_WAITING;
 	if (m->kind == NO_KIND) {
-		*weight = m->weight * s->large_factor * grown(m);
-		*kind_samples = m->weight < 1.001 && s->large_factor >= 1 ? SURVEY_ALL : SURVEY_UNKNOWN;
+		out->weight = m->weight * s->large_factor * grown(m);
+		out->kind_samples = m->weight < 1.001 && s->large_factor >= 1 ? SURVEY_ALL : SURVEY_UNKNOWN;
 	} else {
-		*weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;
-		*kind_samples = k->samples[tier];
+		out->weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;
+		out->kind_samples = k->samples[tier];
+		out->garbage = k->garbage;
 	}
 	return SURVEY_COUNTS;
 }
@@ -556,7 +686,7 @@ bool survey__next_gap(const struct survey *s, size_t *i, struct survey_gap *out)
 
 		if (k->gained < GAP_MIN_OBJECTS || k->samples[0] || k->samples[1])
 			continue;
-		*out = (struct survey_gap){ k->key.type, k->gained, k->gained_bytes };
+		*out = (struct survey_gap){ k->key.type, k->gained, k->gained_bytes, k->garbage };
 		return true;
 	}
 	return false;

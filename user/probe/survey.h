@@ -8,6 +8,9 @@
  * sample says only how these divide among the lines: a block stands for its share of them. What is not in the heap (larger than 512 bytes)
  * stands for as many as the gate says, and its end is judged by libc's own words before and behind it.
  *
+ * Now and then it is asked of some of what each kind has gained who holds it (held.h): what only holds each other is garbage, which grows until the
+ * collector's next full run, and no leak, unless the program has switched the collector off or freezes what there is.
+ *
  * As long as the gate was never shut all this is idle: everything was recorded, each block stands for itself.
  */
 #ifndef SURVEY_H
@@ -37,18 +40,22 @@ enum survey_fate {
 	SURVEY_WAITING, /* too young to know */
 	SURVEY_COUNTS,
 };
-/*
- * TYPE: of the object in it, 0: none. WEIGHT: how many it stands for. KIND_SAMPLES: how many of its kind there are in the sample,
- * SURVEY_ALL: nothing is missing, SURVEY_UNKNOWN: how many there are in all is not known.
- */
+/* What is told of a block that counts. */
+struct survey_answer {
+	double weight;         /* how many it stands for */
+	uint32_t kind_samples; /* how many of its kind are in the sample; SURVEY_ALL: nothing is missing, SURVEY_UNKNOWN: not known of how many */
+	bool garbage;          /* most of what its kind has gained is, and the collector has not come to it */
+};
+/* TYPE: of the object in it, 0: none. */
 #define SURVEY_ALL UINT32_MAX
 #define SURVEY_UNKNOWN (UINT32_MAX - 1)
-enum survey_fate survey__look(struct survey *s, block_key key, const struct block *b, uint64_t type, double *weight, uint32_t *kind_samples);
+enum survey_fate survey__look(struct survey *s, block_key key, const struct block *b, uint64_t type, struct survey_answer *out);
 
 /* What the heap has gained without any block of that kind in the sample: its line is not known. false: no more of them. */
 struct survey_gap {
 	uint64_t type;      /* 0: no object */
 	int64_t objects, bytes;
+	bool garbage;
 };
 bool survey__next_gap(const struct survey *s, size_t *i, struct survey_gap *out);
 

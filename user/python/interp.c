@@ -215,3 +215,22 @@ int py_interp__gc_stats(const struct py_interp *py, struct py_gc_stats *out)
 	}
 	return 0;
 }
+
+enum {
+	GC_HEAD_PREV_OFF = 8, /* struct PyGC_Head: next, prev */
+};
+
+int py_interp__gc_mode(const struct py_interp *py, struct py_gc_mode *out)
+{
+	const struct py_layout *l = py->layout;
+	int32_t enabled, threshold;
+	int err;
+
+	if (!py->gc_stats_addr || !py->gc_lists[3] || l->gc_stats == NO_OFF)
+		return -ENOENT;
+	err = remote__read(&py->mem, py->gc_stats_addr - l->gc_stats + GC_ENABLED_OFF, &enabled, sizeof(enabled));
+	err = err ?: remote__read(&py->mem, py->gc_lists[0] + py->gc_head_bytes, &threshold, sizeof(threshold));
+	err = err ?: remote__read_u64(&py->mem, py->gc_lists[3] + GC_HEAD_PREV_OFF, &out->last_frozen);
+	out->collects = !err && enabled == 1 && threshold > 0;
+	return err;
+}

@@ -52,6 +52,7 @@ struct py_layout {
 	/* struct _gc_runtime_state: pycore_gc.h (3.8: pycore_pymem.h) */
 	uint32_t gc_generations, gc_generation0, gc_stats;
 	uint32_t gc_generations_packed; /* where 3.13's patch versions have .generations since they lowered the alignment of PyGC_Head */
+#define GC_ENABLED_OFF 12 /* of .enabled, 3.7 to 3.14 */
 	uint32_t gc_head; /* sizeof(PyGC_Head): objimpl.h */
 	/* struct _gil_runtime_state: pycore_gil.h */
 	uint32_t gil_last_holder;

@@ -125,4 +125,11 @@ struct py_gc_stats {
 /* -ENOENT: this interpreter keeps none (2.7), or it is not known where (stripped 3.6). */
 int py_interp__gc_stats(const struct py_interp *py, struct py_gc_stats *out);
 
+struct py_gc_mode {
+	bool collects;        /* by itself: gc.isenabled(), and the first threshold is not 0 */
+	uint64_t last_frozen; /* the last that gc.freeze() has taken out of its sight: each time another one */
+};
+/* Of the main interpreter. -ENOENT: it is not known where (before 3.7). */
+int py_interp__gc_mode(const struct py_interp *py, struct py_gc_mode *out);
+
 #endif

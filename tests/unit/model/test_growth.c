@@ -412,9 +412,60 @@ static void slope_and_trend(void **state)
 	assert_true(points__noise(points, 20) == 0);
 }
 
+/* A row that rises by ten objects a tick; LIFE_TICKS: how long each lives. */
+static enum verdict rising(const char *type, int life_ticks, int64_t garbage_of_ten)
+{
+	struct growth_row row;
+	struct fixture f;
+	uint32_t st;
+	enum verdict v;
+
+	setup(&f, GROUP_STACK);
+	st = stack(&f, 1, 10);
+	for (int t = 1; t <= 8 * TICKS_PER_INTERVAL; t++) {
+		struct sample s = { .proc = 1, .stack = st, .type = name(&f, type), .bytes = 640 * t, .objects = 10 * t, .garbage = garbage_of_ten * t };
+
+		begin(&f);
+		s.type_is_buffer = !strncmp(type, "dict ", 5);
+		s.oldest_ns = f.now - TICK_NS * (t < life_ticks ? t : life_ticks);
+		assert_int_equal(growth__add(f.g, &s), 0);
+		end(&f);
+	}
+	assert_int_equal(growth__top(f.g, 1, &row), 1);
+	v = row.verdict;
+	teardown(&f);
+	return v;
+}
+
+static void what_is_leaked_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(rising("Session", 1000, 0), VERDICT_GROWING);
+	assert_int_equal(rising("Session", 8 * TICKS_PER_INTERVAL * 2 / 3, 0), VERDICT_GROWING);
+}
+
+static void what_is_replaced_is_no_leak(void **state)
+{
+	(void)state;
+	assert_int_equal(rising("Session", 4, 0), VERDICT_WARMING);
+	assert_int_equal(rising("Session", 8 * TICKS_PER_INTERVAL / 3, 0), VERDICT_WARMING);
+	/* the buffer of a container moves */
+	assert_int_equal(rising("dict keys", 4, 0), VERDICT_GROWING);
+}
+
+static void what_the_collector_will_find_is_no_leak(void **state)
+{
+	(void)state;
+	assert_int_equal(rising("Node", 1000, 6), VERDICT_UNKNOWN);
+	assert_int_equal(rising("Node", 1000, 4), VERDICT_GROWING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_leaked_stays),
+		cmocka_unit_test(what_is_replaced_is_no_leak),
+		cmocka_unit_test(what_the_collector_will_find_is_no_leak),
 		cmocka_unit_test(numbers_of_a_row),
 		cmocka_unit_test(five_intervals_make_a_verdict),
 		cmocka_unit_test(a_small_leak_ranks_first),

@@ -225,6 +225,37 @@ static void who_has_run(void **state)
 	close(ready[1]);
 }
 
+static void how_often_it_has_waited(void **state)
+{
+	uint64_t before, after;
+	int hold[2], answer[2];
+	char c = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(hold) + pipe(answer), 0);
+	pid = fork();
+	if (!pid) {
+		close(hold[1]);
+		while (read(hold[0], &c, 1) == 1)
+			if (write(answer[1], &c, 1) != 1)
+				_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(procfs__waits(pid, &before), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(write(hold[1], &c, 1) + read(answer[0], &c, 1), 2);
+	assert_int_equal(procfs__waits(pid, &after), 0);
+	/* it may be faster than we are, now and then */
+	assert_in_range(after - before, 10, 1000);
+	close(hold[1]);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(procfs__waits(pid, &after), -ESRCH);
+	close(hold[0]);
+	close(answer[0]);
+	close(answer[1]);
+}
+
 static void a_process_that_is_gone(void **state)
 {
 	struct proc_status st;
@@ -258,6 +289,7 @@ int main(void)
 		cmocka_unit_test(cmdline_is_joined),
 		cmocka_unit_test(memory_by_kind),
 		cmocka_unit_test(who_has_run),
+		cmocka_unit_test(how_often_it_has_waited),
 		cmocka_unit_test(a_process_that_is_gone),
 	};
 

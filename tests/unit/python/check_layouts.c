@@ -155,6 +155,7 @@ static void check_runtime(const struct py_layout *l)
 	NONE(gc_generation0);
 #endif
 	OFF(gc_stats, struct _gc_runtime_state, generation_stats);
+	check("GC_ENABLED_OFF", GC_ENABLED_OFF, offsetof(struct _gc_runtime_state, enabled));
 	OFF(gil_last_holder, struct _gil_runtime_state, last_holder);
 }
 #else

@@ -6,6 +6,7 @@ then ID of each type that is counted.
     d  frees every other one, makes others           x  a class with 100 instances takes the place of the last one
     c  churns at full speed until the next letter    h  fills memory with what looks like pools, but is none, or wrong ones
     t  fills memory with what looks like types       r  frees the last 4,000 of some size, makes 4,000 of another
+    g  makes garbage of __slots__, which is not collected before the next letter, and others that are held
     q  ends
 counters: sys.getallocatedblocks() (0: this version has none), others by letter: d: live marks of __slots__ / of others, length of the
 list; x: -, -, length of the list, which has the class; h, t: how many wrong pools / blocks in them there are
@@ -19,6 +20,7 @@ import os
 import struct
 import sys
 import threading
+import weakref
 
 
 class Slots(object):
@@ -32,6 +34,10 @@ class Other(object):
 class Attributes(object):
     def __init__(self, value):
         self.value = value
+
+
+class Watched(object):
+    __slots__ = ("e", "__weakref__")
 
 
 class Mapping(dict):
@@ -52,7 +58,7 @@ ALIGNMENT = alignment()
 VERSION = sys.version_info[:2]
 GC_HEAD = sys.getsizeof([]) - [].__sizeof__()
 POOL = 16384 if VERSION >= (3, 10) else 4096
-TYPES = [Slots, Other, Attributes, Mapping, float, tuple]
+TYPES = [Slots, Other, Attributes, Mapping, float, tuple, Watched]
 counters = array.array("l", [0, 0, 0, 0])
 fresh = array.array("L", [0] * 4096)
 blocks = getattr(sys, "getallocatedblocks", lambda: 0)
@@ -166,6 +172,22 @@ def pretend():
     counters[1], counters[2] = 0, cnt * capacity
 
 
+def circle(kind, names):
+    left, right = kind(), kind()
+    setattr(left, names[0], right)
+    setattr(right, names[1], left)
+    return left
+
+
+def litter():
+    kept["circles"] = {}
+    kept["watched"] = [Watched() for _ in range(400)]
+    kept["watching"] = weakref.WeakSet(kept["watched"])
+    for i in range(200):
+        circle(Slots, ("a", "b"))
+        kept["circles"][i] = circle(Other, ("c", "d"))
+
+
 def churn():
     going = [True]
 
@@ -189,11 +211,12 @@ def main():
     where = [counters.buffer_info()[0], fresh.buffer_info()[0]] + [id(t) for t in TYPES]
     os.write(1, (" ".join("%x" % w for w in where) + "\n").encode())
     does = {ord("m"): make, ord("d"): change, ord("x"): pass_on, ord("h"): hide, ord("t"): pretend, ord("r"): reuse,
-            ord("s"): lambda: None, ord("c"): churn}
+            ord("s"): lambda: None, ord("c"): churn, ord("g"): litter}
     gc.disable()
     while wait(letter) and letter[0] != ord("q"):
         does[letter[0]]()
-        gc.collect()
+        if letter[0] != ord("g"):
+            gc.collect()
         # the collector has emptied the free lists: what the calls below take from them must be there again
         os.write(2, b"")
         counters[0] = blocks()

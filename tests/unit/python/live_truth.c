@@ -208,6 +208,15 @@ static void check_gc(struct run *r, const char *what, char *save)
 		judge(r, !err && stats.collections[i] == strtoull(next(&save), NULL, 10), what, "other counts");
 }
 
+static void check_collects(struct run *r, const char *what, char *save)
+{
+	struct py_gc_mode mode = { 0 };
+	int err = py_interp__gc_mode(&r->py, &mode);
+
+	judge(r, !err && mode.collects == (strtoul(next(&save), NULL, 10) != 0), what, err ? "unknown" : "the contrary");
+	judge(r, !err && (mode.last_frozen == r->py.gc_lists[3]) == (strtoul(next(&save), NULL, 10) == 0), what, "frozen objects");
+}
+
 static uint64_t read_word(const struct run *r, uint64_t addr)
 {
 	uint64_t value;
@@ -302,7 +311,7 @@ static void check_line(struct run *r)
 	} kinds[] = {
 		{ "str", check_str }, { "code", check_code }, { "type", check_type }, { "obj", check_obj },
 		{ "buf", check_buf }, { "nobuf", check_nobuf }, { "neg", check_neg },
-		{ "version", check_version }, { "gc", check_gc }, { "thread", check_thread },
+		{ "version", check_version }, { "gc", check_gc }, { "collects", check_collects }, { "thread", check_thread },
 		{ "frame", check_frame }, { "end-of-thread", check_end_of_thread },
 	};
 	char what[200], *save, *kind;

@@ -12,6 +12,7 @@ hex-coded UTF-8 in the form that py_str__read promises:
     neg ADDR SIZE                          a block that holds no object
     version TEXT
     gc COLLECTIONS...                      of each generation
+    collects YES FROZEN                    is the collector on, and how many objects gc.freeze() keeps from it
     thread ID                              and its frames, the innermost first:
     frame FILE NAME LINE
     end-of-thread
@@ -580,6 +581,8 @@ def dump_and_wait():
 
 def close_and_say_ready():
     fact("gc", *[s["collections"] for s in gc.get_stats()])
+    if sys.version_info >= (3, 7):
+        fact("collects", int(gc.isenabled()), gc.get_freeze_count())
     OUT.close()
     print("ready", flush=True)
 
