@@ -44,6 +44,24 @@ class Tracemalloc:
         self.target.ask("tracemalloc 0")
 
 
+class Memray:
+    """Where the target's Python has it; WHAT: native (malloc and its like), python (Python's allocators, too)."""
+
+    def __init__(self, target, what):
+        self.target = target
+        target.ask("memray " + what)
+
+    def end(self):
+        self.target.ask("memray 0")
+
+
+def has_memray(target):
+    if target.ask("memray native")[0] != "ok":
+        return False
+    target.ask("memray 0")
+    return True
+
+
 def paired(target, request, tool, level, options):
     """(traced / plain of each round, overhead as told)"""
     ratios, told = [], []
@@ -104,6 +122,9 @@ def main():
                     statistics.median(pauses), max(pauses)), flush=True)
             ratios, _ = paired(target, request, Tracemalloc, 1, options)
             print("  %-6s tracemalloc   %s" % (request, spread(ratios)), flush=True)
+            for what in ("native", "python") if has_memray(target) else ():
+                ratios, _ = paired(target, request, Memray, what, options)
+                print("  %-6s memray %-6s %s" % (request, what, spread(ratios)), flush=True)
         for name, tool in (("--budget 1", Tracer), ("tracemalloc", Tracemalloc)):
             print("  server %-13s x plain: mean %.3f, p50 %.3f, p99 %.3f, p99.9 %.3f" % ((name,) + tuple(server(target, tool, 1, options))),
                   flush=True)

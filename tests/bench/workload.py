@@ -2,7 +2,8 @@
 """What is measured: runs one request over and over on command and says how long each took.
 
 Commands on stdin, one answer line each: "run NAME SECONDS" -> median seconds per request, wall and CPU; "mean NAME SECONDS" -> seconds of CPU
-per request, all of them together; "one NAME" -> "ok" after one request; "tracemalloc FRAMES" (0: stop) -> "ok"; "quit".
+per request, all of them together; "one NAME" -> "ok" after one request; "tracemalloc FRAMES" (0: stop) -> "ok"; "memray native|python" (0: stop), as
+its attach does -> "ok" or "missing"; "quit".
 """
 import copy
 import json
@@ -30,6 +31,17 @@ def mixed():
     pairs = dict(PATTERN.findall(TEXT))
     rows = [TEMPLATE.substitute(cls="row", name=user["name"], value=user["score"]) for user in restored["users"]]
     return len(pairs) + len("".join(rows))
+
+
+def memray_tracker(what):
+    """Memray at work, with or without Python's own allocators; None: it is not installed."""
+    try:
+        import memray
+    except ImportError:
+        return None
+    tracker = memray.Tracker(destination=memray.FileDestination("/dev/null", overwrite=True), trace_python_allocators=what == "python")
+    tracker.__enter__()
+    return tracker
 
 
 class Node:
@@ -71,6 +83,7 @@ def mean(request, seconds):
 def main():
     sys.stdout.write("ready %d %s\n" % (os.getpid(), sys.version.split()[0]))
     sys.stdout.flush()
+    tracker = None
     for line in sys.stdin:
         words = line.split()
         if words[0] == "quit":
@@ -80,6 +93,13 @@ def main():
             if int(words[1]):
                 tracemalloc.start(int(words[1]))
             sys.stdout.write("ok\n")
+        elif words[0] == "memray":
+            if words[1] == "0":
+                tracker = tracker.__exit__(None, None, None)
+                sys.stdout.write("ok\n")
+            else:
+                tracker = memray_tracker(words[1])
+                sys.stdout.write("ok\n" if tracker else "missing\n")
         elif words[0] == "mean":
             sys.stdout.write("%.9f\n" % mean(REQUESTS[words[1]], float(words[2])))
         elif words[0] == "one":

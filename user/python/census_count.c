@@ -7,6 +7,7 @@
 #include "census_state.h"
 #include "libc_heap.h"
 #include "type.h"
+#include "word.h"
 
 enum {
 	HOOK_BYTES = 16,
@@ -19,14 +20,6 @@ void census__add(int64_t *total, int64_t n)
 {
 	if (__builtin_add_overflow(*total, n, total))
 		*total = INT64_MAX;
-}
-
-static uint64_t word(const unsigned char *bytes, uint32_t off)
-{
-	uint64_t value;
-
-	memcpy(&value, bytes + off, sizeof(value));
-	return value;
 }
 
 struct census_type *census__type(struct census *c, uint32_t tag)

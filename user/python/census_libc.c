@@ -8,6 +8,7 @@
 #include "census_state.h"
 #include "libc_heap.h"
 #include "pagemap.h"
+#include "word.h"
 
 enum {
 	/* Objects/intobject.c, floatobject.c of 2.7: struct _intblock, _floatblock: a link, then as many as fit into 1000 bytes. */
@@ -44,14 +45,6 @@ static bool add_range(struct census *c, struct census_range **list, size_t *cnt,
 	}
 	(*list)[(*cnt)++] = (struct census_range){ start, end };
 	return true;
-}
-
-static uint64_t word(const void *bytes, uint32_t off)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)bytes + off, sizeof(value));
-	return value;
 }
 
 /* A dead one's type is the link to the next dead one. */

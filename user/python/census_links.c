@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "census_state.h"
+#include "word.h"
 
 enum {
 	LINKS_AT_ONCE = 256,
@@ -74,14 +75,6 @@ void census__link(struct census *c, uint64_t gc_head, uint64_t from)
 		return;
 	if (c->link_cnt < LINKS_MAX)
 		add_word(c, &c->links, &c->link_cnt, &c->link_capacity, gc_head);
-}
-
-static uint64_t word(const void *bytes, uint32_t off)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)bytes + off, sizeof(value));
-	return value;
 }
 
 static int compare_words(const void *a, const void *b)

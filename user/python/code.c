@@ -10,20 +10,13 @@
 #include "layout.h"
 #include "python.h"
 #include "str.h"
+#include "word.h"
 
 enum {
 	CODE_MAX_BYTES = 256,
 	TEXT_MAX_BYTES = 4096,
 	TABLE_MAX_BYTES = 1 << 20,
 };
-
-static uint64_t word(const void *bytes, uint32_t off)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)bytes + off, sizeof(value));
-	return value;
-}
 
 /* PyBytesObject: ob_type at 8, ob_size at 16 */
 static int read_bytes(const struct py_interp *py, uint64_t addr, struct py_code *code)

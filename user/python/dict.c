@@ -7,6 +7,7 @@
 
 #include "layout.h"
 #include "python.h"
+#include "word.h"
 
 enum {
 	ENTRIES_MAX = 65536,
@@ -14,14 +15,6 @@ enum {
 	BATCH_CNT = 32,
 	KEY_BYTES = 96, /* header and text of a short ASCII str */
 };
-
-static uint64_t word(const void *bytes, uint32_t off)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)bytes + off, sizeof(value));
-	return value;
-}
 
 /* DK_IXSIZE to 3.10, new_keys_object() from 3.11: the same for powers of two. */
 static uint64_t index_bytes(uint64_t places)

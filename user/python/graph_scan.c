@@ -5,6 +5,7 @@
 #include "dict.h"
 #include "graph_state.h"
 #include "layout.h"
+#include "word.h"
 
 enum {
 	HEADER_BYTES = 16,
@@ -22,17 +23,9 @@ struct scan {
 	void *ctx;
 };
 
-static uint64_t word_of(const void *bytes, uint32_t off)
+static void refer(const struct scan *s, uint64_t value, enum graph_place place, uint64_t index)
 {
-	uint64_t value;
-
-	memcpy(&value, (const char *)bytes + off, sizeof(value));
-	return value;
-}
-
-static void refer(const struct scan *s, uint64_t word, enum graph_place place, uint64_t index)
-{
-	uint32_t to = graph__of_word(s->g, word);
+	uint32_t to = graph__of_word(s->g, value);
 
 	if (to != GRAPH_NONE && to != s->node && index < TABLE_MAX)
 		s->visit(s->ctx, s->node, to, GRAPH_VIA(place, index));
@@ -80,7 +73,7 @@ static void scan_range(const struct scan *s, uint64_t from, uint64_t to, enum gr
 		size = to - from < GRAPH_PIECE_BYTES ? (to - from) & ~7ULL : GRAPH_PIECE_BYTES;
 		bytes = graph__bytes(s->g, from, size, s->g->piece);
 		for (uint32_t off = 0; bytes && off < size; off += 8)
-			refer(s, word_of(bytes, off), place, first + off / 8);
+			refer(s, word(bytes, off), place, first + off / 8);
 	}
 }
 
@@ -94,9 +87,9 @@ static uint64_t end_of_frame(const struct scan *s)
 
 	if (l->code_localsplus_names != NO_OFF || !code)
 		return s->end;
-	end = s->addr + l->frame_locals + 8 * graph__locals_cnt(s->g, word_of(code, 0));
+	end = s->addr + l->frame_locals + 8 * graph__locals_cnt(s->g, word(code, 0));
 	top = graph__bytes(s->g, s->addr + l->frame_stack_top, 8, scratch);
-	value = top ? word_of(top, 0) : 0;
+	value = top ? word(top, 0) : 0;
 	if (s->g->py->major == 3 && s->g->py->minor == 10)
 		return (int32_t)value > 0 ? end + 8 * (uint32_t)value : end;
 	return value > end && value <= s->end ? value : end;
@@ -113,7 +106,7 @@ static uint64_t end_of_generator(const struct scan *s)
 	if (l->code_localsplus_names == NO_OFF || s->type->basicsize < l->frame_locals)
 		return s->end;
 	top = graph__bytes(s->g, locals - l->frame_locals + l->frame_stack_top, 8, scratch);
-	value = top ? word_of(top, 0) : 0;
+	value = top ? word(top, 0) : 0;
 	if (s->g->py->minor > 13)
 		return value >= locals && value <= s->end ? value : s->end;
 	return (int32_t)value >= 0 && (uint32_t)value <= (s->end - locals) / 8 ? locals + 8 * (uint32_t)value : s->end;
@@ -130,7 +123,7 @@ static uint64_t end_of_fields(const struct scan *s)
 		end = s->addr + s->type->basicsize;
 	if (s->type->kind == KIND_TYPE) {
 		size = graph__bytes(s->g, s->addr + HEADER_BYTES, 8, scratch);
-		items = size ? word_of(size, 0) : 0;
+		items = size ? word(size, 0) : 0;
 		if (items < TABLE_MAX)
 			end = s->addr + s->type->basicsize + items * s->type->itemsize;
 	}
@@ -199,8 +192,8 @@ static void scan_list(const struct scan *s)
 
 	if (!read_fields(s, fields, l->list_items + 8))
 		return;
-	cnt = word_of(fields, 16);
-	items = word_of(fields, l->list_items);
+	cnt = word(fields, 16);
+	items = word(fields, l->list_items);
 	if (cnt < TABLE_MAX && items) {
 		own(s, items, l->list_items);
 		scan_range(s, items, items + 8 * cnt, PLACE_ITEM, 0);
@@ -213,7 +206,7 @@ static void scan_tuple(const struct scan *s)
 {
 	unsigned char scratch[8];
 	const void *size = graph__bytes(s->g, s->addr + HEADER_BYTES, 8, scratch);
-	uint64_t cnt = size ? word_of(size, 0) : TABLE_MAX, end;
+	uint64_t cnt = size ? word(size, 0) : TABLE_MAX, end;
 
 	end = s->addr + s->type->items_off + 8 * cnt;
 	if (cnt >= TABLE_MAX || end > s->end)
@@ -232,8 +225,8 @@ static void scan_set(const struct scan *s)
 
 	if (!read_fields(s, fields, l->set_table + 8))
 		return;
-	mask = word_of(fields, l->set_mask);
-	table = word_of(fields, l->set_table);
+	mask = word(fields, l->set_mask);
+	table = word(fields, l->set_table);
 	if (mask >= TABLE_MAX || mask & (mask + 1))
 		return;
 	if (table != s->addr + l->set_small_table)
@@ -242,7 +235,7 @@ static void scan_set(const struct scan *s)
 		batch = mask + 1 - at < GRAPH_PIECE_BYTES / 16 ? mask + 1 - at : GRAPH_PIECE_BYTES / 16;
 		entries = graph__bytes(s->g, table + 16 * at, 16 * batch, s->g->piece);
 		for (uint64_t i = 0; entries && i < batch; i++)
-			refer(s, word_of(entries, 16 * i + (l->set_hash_first ? 8 : 0)), PLACE_ITEM, at + i);
+			refer(s, word(entries, 16 * i + (l->set_hash_first ? 8 : 0)), PLACE_ITEM, at + i);
 	}
 	/* behind the small table, of 8 entries, are the fields of subclasses */
 	scan_fields(s, HEADER_BYTES, l->set_small_table + 8 * 16);
@@ -259,9 +252,9 @@ static void scan_deque(const struct scan *s)
 
 	if (!read_fields(s, fields, l->deque_right + 32))
 		return;
-	block = word_of(fields, l->deque_left);
-	index = word_of(fields, l->deque_right + 8);
-	cnt = word_of(fields, s->g->py->major < 3 ? l->deque_right + 24 : 16);
+	block = word(fields, l->deque_left);
+	index = word(fields, l->deque_right + 8);
+	cnt = word(fields, s->g->py->major < 3 ? l->deque_right + 24 : 16);
 	if (index > l->deque_len || cnt >= TABLE_MAX)
 		return;
 	own(s, block, l->deque_left);
@@ -271,12 +264,12 @@ static void scan_deque(const struct scan *s)
 		at += in_block;
 		index = 0;
 		link = graph__bytes(s->g, block + l->deque_right_link, 8, scratch);
-		block = link ? word_of(link, 0) : 0;
+		block = link ? word(link, 0) : 0;
 		own(s, block, l->deque_right);
 	}
 	for (uint32_t off = l->deque_right + 8; off + 8 <= s->type->basicsize && s->addr + off + 8 <= s->end; off += 8) {
 		link = graph__bytes(s->g, s->addr + off, 8, scratch);
-		own(s, link ? word_of(link, 0) : 0, off); /* blocks that wait: nobody clears them */
+		own(s, link ? word(link, 0) : 0, off); /* blocks that wait: nobody clears them */
 	}
 	if (s->type->dictoffset > 0)
 		scan_range(s, s->addr + s->type->dictoffset, s->addr + s->type->dictoffset + 8, PLACE_WORD, s->type->dictoffset / 8);
@@ -297,8 +290,8 @@ static void scan_entries(const struct scan *s, const struct dict_keys *keys, uin
 		batch = keys->nentries - at < at_once ? keys->nentries - at : at_once;
 		bytes = graph__bytes(s->g, entries + at * keys->entry_size, batch * keys->entry_size, s->g->piece);
 		for (uint64_t i = 0; bytes && i < batch; i++) {
-			refer(s, word_of(bytes, i * keys->entry_size + keys->key_off), PLACE_KEY, at + i);
-			refer(s, word_of(bytes, i * keys->entry_size + keys->value_off), PLACE_VALUE, at + i);
+			refer(s, word(bytes, i * keys->entry_size + keys->key_off), PLACE_KEY, at + i);
+			refer(s, word(bytes, i * keys->entry_size + keys->value_off), PLACE_VALUE, at + i);
 		}
 	}
 }
@@ -313,13 +306,13 @@ static void scan_dict(const struct scan *s)
 
 	if (!read_fields(s, fields, l->dict_keys + 16))
 		return;
-	table = word_of(fields, l->dict_keys);
+	table = word(fields, l->dict_keys);
 	if (l->dict_mask != NO_OFF) {
-		keys = (struct dict_keys){ .nentries = word_of(fields, l->dict_mask) + 1, .entry_size = DICT27_ENTRY_BYTES, .key_off = 8, .value_off = 16 };
+		keys = (struct dict_keys){ .nentries = word(fields, l->dict_mask) + 1, .entry_size = DICT27_ENTRY_BYTES, .key_off = 8, .value_off = 16 };
 		if (table != s->addr + l->dict_small_table)
 			own(s, table, l->dict_keys);
 	} else {
-		values = word_of(fields, l->dict_values);
+		values = word(fields, l->dict_values);
 		header = graph__bytes(s->g, table, sizeof(scratch), scratch);
 		if (!header || dict_keys__decode(l, header, &keys))
 			return;
@@ -346,9 +339,9 @@ static void scan_front(const struct scan *s, uint32_t object_off)
 
 	if (!front)
 		return;
-	dict = word_of(front, 8);
+	dict = word(front, 8);
 	if (kind == MANAGED_VALUES_WORD)
-		values = word_of(front, 0);
+		values = word(front, 0);
 	if (kind == MANAGED_TAGGED_WORD && dict & 1) {
 		values = dict + 1;
 		dict = 0;
@@ -379,7 +372,7 @@ static bool is_dead_table(const struct scan *s)
 	const void *header = s->end - s->addr < sizeof(scratch) ? NULL : graph__bytes(s->g, s->addr, sizeof(scratch), scratch);
 	struct dict_keys keys;
 
-	return header && s->g->py->layout->dict_mask == NO_OFF && !word_of(header, 0) && !dict_keys__decode(s->g->py->layout, header, &keys);
+	return header && s->g->py->layout->dict_mask == NO_OFF && !word(header, 0) && !dict_keys__decode(s->g->py->layout, header, &keys);
 }
 
 /* An object that waits in a free list: nobody cleared what it referred to. */
@@ -395,8 +388,8 @@ static bool is_dead_object(const struct scan *s)
 		off = offs[i];
 		if (off + HEADER_BYTES > size)
 			break;
-		type = word_of(bytes, off + 8);
-		if (word_of(bytes, off) || type < PAGE_BYTES || type & 7 || type >> 47)
+		type = word(bytes, off + 8);
+		if (word(bytes, off) || type < PAGE_BYTES || type & 7 || type >> 47)
 			continue;
 		tag = heap_types__tag(&s->g->census->heap->types, type);
 		if (tag >= TAG_FIRST)
@@ -410,9 +403,9 @@ static void scan_raw(const struct scan *s)
 	unsigned char scratch[8];
 
 	for (uint64_t off = HEADER_BYTES; off + 8 <= (uint64_t)s->type->basicsize && s->addr + off + 8 <= s->end; off += 8) {
-		const void *word = graph__bytes(s->g, s->addr + off, 8, scratch);
+		const void *at = graph__bytes(s->g, s->addr + off, 8, scratch);
 
-		own(s, word ? word_of(word, 0) : 0, off);
+		own(s, at ? word(at, 0) : 0, off);
 	}
 	if (s->type->dictoffset > 0)
 		scan_range(s, s->addr + s->type->dictoffset, s->addr + s->type->dictoffset + 8, PLACE_WORD, s->type->dictoffset / 8);

@@ -10,6 +10,7 @@
 #include "object.h"
 #include "python.h"
 #include "str.h"
+#include "word.h"
 
 enum {
 	TYPE_MAX_BYTES = 416,
@@ -19,14 +20,6 @@ enum {
 
 /* Flags that stay as they are in a type's life. */
 #define STABLE_FLAGS (TYPE_HEAP | TYPE_GC | 0xff000000UL)
-
-static uint64_t word(const void *bytes, uint32_t off)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)bytes + off, sizeof(value));
-	return value;
-}
 
 static int is_address(uint64_t addr)
 {
