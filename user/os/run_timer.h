@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 /*
- * The kernel's own timer of each thread (perf's task clock, linux/perf_event.h), which goes only while the thread runs. Threads that begin later are not seen,
- * nor more than 64.
+ * The kernel's own timer of each thread (perf's task clock, linux/perf_event.h), which goes only while the thread runs. Threads that begin
+ * later are not seen, nor more than 64.
  */
 struct run_timer; /* opaque */
 
@@ -17,8 +17,8 @@ int run_timer__new(pid_t pid, struct run_timer **out);
 void run_timer__free(struct run_timer *t); /* NULL is fine */
 
 /*
- * Waits until a thread has run for RUN_NS (at least 10 us) from now on. 0; -ETIMEDOUT after MOST_NS; -ECANCELED: WAKE_FD can be read; or -errno. Costs the
- * process one interrupt, and a little whenever one of its threads begins to run.
+ * Waits until a thread has run for RUN_NS (at least 10 us) from now on. 0; -ETIMEDOUT after MOST_NS; -ECANCELED: WAKE_FD can be read; or
+ * -errno. Costs the process one interrupt, and a little whenever one of its threads begins to run.
  */
 int run_timer__wait(struct run_timer *t, uint64_t run_ns, uint64_t most_ns, int wake_fd);
 

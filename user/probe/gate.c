@@ -29,8 +29,8 @@
 #define BANK_STRETCHES 2   /* may be saved: what is earned while the right moment is waited for, and while probes are placed, is not lost */
 #define LATE_KEPT 0.8      /* of what is thought to come late, at each opening */
 /*
- * Of the budget. The rest is for what is not charged; and with a small budget slowed stretches must stay rarer than one request in a hundred. Who allows more
- * has more of them anyway.
+ * Of the budget. The rest is for what is not charged; and with a small budget slowed stretches must stay rarer than one request in a hundred.
+ * Who allows more has more of them anyway.
  */
 #define SPENT_SHARE_SMALL 0.5
 #define SPENT_SHARE_LARGE 0.7
@@ -427,8 +427,9 @@ static bool begins_with_tables(const struct gate *g)
 }
 
 /*
- * To a moment at random in the run time of a process that mostly waits: every part of its work is then as likely to be in a burst as any other. One that is
- * at work most of the time is met at work anyway. Its CPU clock would not do: of a process that is running that was set at the last tick.
+ * To a moment at random in the run time of a process that mostly waits: every part of its work is then as likely to be in a burst as any
+ * other. One that is at work most of the time is met at work anyway. Its CPU clock would not do: of a process that is running that was set at the
+ * last tick.
  */
 static bool aim(struct gate *g, double window)
 {
