@@ -17,6 +17,7 @@
 #define FORGET_TICKS 128
 #define REPLACED_SHARE 0.5 /* of the time since the rise began */
 #define REPLACED_MIN_OBJECTS 8
+#define REPLACED_MIN_BUFFERS 64
 
 struct process {
 	uint64_t peak_at_attach_bytes;
@@ -218,13 +219,13 @@ static bool growth__is_garbage(const struct row *row)
 
 /*
  * What is leaked stays: the oldest is as old as the leak. Where nothing is left from the first half of the rise, what came has been replaced, as sessions
- * are that expire. Not asked of buffers, as one that grows moves, and then may count as new.
+ * are that expire. Not asked of few buffers, as one that grows moves, and then may count as new.
  */
 static bool growth__is_replaced(const struct growth *g, const struct row *row)
 {
 	uint64_t begin_ns = row->points[points__onset(row->points, row->points_cnt)].time_ns;
 
-	if (row->now.is_buffer || row->now.objects < REPLACED_MIN_OBJECTS || row->now.oldest_ns <= begin_ns)
+	if (row->now.objects < (row->now.is_buffer ? REPLACED_MIN_BUFFERS : REPLACED_MIN_OBJECTS) || row->now.oldest_ns <= begin_ns)
 		return false;
 	return row->now.oldest_ns - begin_ns > (g->now_ns - begin_ns) * REPLACED_SHARE;
 }
