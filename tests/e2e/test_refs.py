@@ -16,7 +16,6 @@ from process import HERE, PATIENCE, Child
 PROGRAM = os.path.join(HERE, "programs", "holders.py")
 ROOTS = ("interpreter", "library", "c-memory", "c-reference", "garbage")
 ROUNDS = 2500
-OTHER_PROGRAMS = 6  # of the corpus, on each interpreter but Debian's; PYLEAK_FULL: all
 
 
 def refs(tool, target, *args):
@@ -76,19 +75,11 @@ def test_objgraph_says_so_too(debian, tool, start):
         assert ours == set(referrers) or "dict" in referrers, (name, ours, referrers)
 
 
-def sample(interpreter):
-    """The whole corpus on Debian's, some of it on each other one."""
-    found = [truth.Truth(path, interpreter.version) for path in conftest.programs("leaks")]
-    found = [case for case in found if case.runs]
-    if interpreter.origin == "debian" or os.environ.get("PYLEAK_FULL", "") not in ("", "0"):
-        return found
-    step = max(1, len(found) // OTHER_PROGRAMS)
-    return found[interpreter.version[1] % step::step]
-
-
 def test_the_holder_of_each_leak(interpreter, tool, start):
     wrong = {}
-    for case in sample(interpreter):
+    for case in (truth.Truth(path, interpreter.version) for path in conftest.programs("leaks")):
+        if not case.runs:
+            continue
         target = start(interpreter, case.path)
         target.command("round %d" % ROUNDS)
         found = chains(tool, target, "--type", case.types[0])
@@ -216,6 +207,13 @@ def test_what_is_not_there(debian, tool, start):
         assert done.returncode == 2 and b"there is no live object" in done.stderr and not done.stdout
 
 
+def test_too_large_a_heap(debian, tool, start):
+    target = start(debian, PROGRAM)
+    done = refs(tool, target, "--type", "Global", "--max-memory", "1MiB")
+    assert done.returncode == 3 and b"--max-memory allows" in done.stderr and b"gcore" in done.stderr and not done.stdout
+    assert refs(tool, target, "--type", "Global", "--max-memory", "1GiB").returncode == 0
+
+
 def test_hostile_names(debian, tool, start):
     """Whatever its classes and attributes are called, a terminal shows text and JSON stays JSON."""
     with Child([debian.path, "-c", "import sys, time\n"
@@ -234,7 +232,7 @@ def test_hostile_names(debian, tool, start):
 
 @pytest.mark.parametrize("args", [[], ["-p", "1"], ["-a", "--type", "x"], ["-p", "1", "--type", "x", "--addr", "0x5000"], ["-p", "1", "--addr", "zz"],
                                   ["-p", "1,2", "--type", "x"], ["-p", "1", "--type", "x", "-d", "5"], ["-p", "1", "--type", "x", "--json", "--dot"],
-                                  ["-p", "1", "--type", ""], ["-p", "1", "--type", "x", "--every", "5"]], ids=" ".join)
+                                  ["-p", "1", "--type", ""], ["-p", "1", "--type", "x", "--max-memory", "0"], ["-p", "1", "--type", "x", "--every", "5"]], ids=" ".join)
 def test_bad_options(tool, args):
     done = subprocess.run([tool, "refs"] + args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
     assert done.returncode == 2 and done.stderr.startswith(b"pyleak-bpf: ")

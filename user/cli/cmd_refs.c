@@ -147,12 +147,24 @@ static int answer(const struct inquiry *q, const struct refs_query *query)
 	return code;
 }
 
+static int tell_no_room(const struct inquiry *q)
+{
+	char needs[16];
+
+	units__format_bytes(needs, graph__needs(q->graph));
+	log_error("this heap may take %s here, more than %s: take a core of it (gcore) and read that where there is more (refs --core), or ask census", needs,
+		  q->o->max_memory_bytes ? "--max-memory allows" : "is free");
+	return EXIT_UNSUPPORTED;
+}
+
 static int read_graph(struct inquiry *q)
 {
 	uint64_t start_ns = clock__now_ns();
 	int err = graph__read(q->graph);
 
 	q->reading_s = (clock__now_ns() - start_ns) / 1e9;
+	if (err == -E2BIG)
+		return tell_no_room(q);
 	if (!err)
 		err = heap_target__check(&q->target); /* what was read of one that ended is not the whole */
 	return err ? heap_target__fail(&q->target, err) : EXIT_FINE;
@@ -229,6 +241,8 @@ int cmd_refs(const struct options *o)
 	}
 	code = o->freeze && freezer__new(&q.freezer) ? EXIT_INTERNAL : EXIT_FINE;
 	q.graph = graph__new(&q.target.py);
+	if (q.graph)
+		graph__set_max_bytes(q.graph, o->max_memory_bytes);
 	if (q.graph && q.freezer)
 		graph__set_freezer(q.graph, q.freezer, o->max_pause_s * 1e9);
 	if (q.target.py.names.types == NAMES_FALSE) {

@@ -45,6 +45,7 @@ enum key {
 	KEY_SHOW_VALUES,
 	KEY_DOT,
 	KEY_SVG,
+	KEY_MAX_MEMORY,
 	KEY_CORE,
 };
 
@@ -84,6 +85,7 @@ static const struct argp_option option_table[] = {
 	{ "json", KEY_JSON, NULL, 0, "One JSON object per interval or reading on stdout, nothing else there", 6 },
 	{ "json-schema", KEY_JSON_SCHEMA, NULL, 0, "Print the schema of that object and exit", 6 },
 	{ "output", 'o', "FILE", 0, "run: write the report here instead of to stderr", 6 },
+	{ "max-memory", KEY_MAX_MEMORY, "SIZE", 0, "refs: the most memory that pyleak-bpf itself may take; it needs up to one and a half times what the process has (default: what is free)", 3 },
 	{ "dot", KEY_DOT, NULL, 0, "refs: as a graph in the DOT language (graphviz)", 6 },
 	{ "svg", KEY_SVG, NULL, 0, "refs: as a picture, drawn by graphviz", 6 },
 	{ "verbose", 'v', NULL, 0, "Say more on stderr (repeatable); whole stacks in the table", 7 },
@@ -286,8 +288,8 @@ static void check_refs(struct argp_state *state, const struct options *o)
 	int questions = !!o->type + !!o->addr + o->leaked;
 
 	if (o->command != CMD_REFS) {
-		if (questions || o->show_values || o->dot || o->svg)
-			argp_error(state, "--type, --addr, --leaked, --show-values, --dot and --svg are for refs");
+		if (questions || o->show_values || o->dot || o->svg || o->max_memory_bytes)
+			argp_error(state, "--type, --addr, --leaked, --show-values, --max-memory, --dot and --svg are for refs");
 		return;
 	}
 	if (o->all || o->children || o->pids_cnt + !!o->core != 1)
@@ -428,6 +430,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_SHOW_VALUES:
 		o->show_values = true;
+		break;
+	case KEY_MAX_MEMORY:
+		if (units__parse_bytes(arg, &o->max_memory_bytes) || !o->max_memory_bytes)
+			argp_error(state, "--max-memory: '%s' is no size (examples: 512MiB, 2GiB)", arg);
 		break;
 	case KEY_DOT:
 		o->dot = true;

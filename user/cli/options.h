@@ -49,6 +49,7 @@ struct options {
 	const char *type;    /* refs: NULL: by ADDR, or those that leak */
 	uint64_t addr;       /* refs: of one object */
 	bool leaked, show_values, dot, svg; /* refs */
+	uint64_t max_memory_bytes;          /* refs: 0: what is free */
 	const char *filter;  /* census: a valid extended regular expression, NULL: all types */
 	const char *core;    /* census: a core file instead of processes; NULL: processes */
 };

@@ -543,3 +543,22 @@ int64_t procfs__anon_bytes(pid_t pid)
 		return 0;
 	return (resident - shared) * sysconf(_SC_PAGESIZE);
 }
+
+uint64_t procfs__available_bytes(void)
+{
+	unsigned long long kib = 0;
+	char text[8192];
+	const char *line;
+	ssize_t len;
+	int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	len = read_up_to(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (len <= 0)
+		return 0;
+	text[len] = '\0';
+	line = strstr(text, "\nMemAvailable:");
+	return line && sscanf(line, "\nMemAvailable: %llu kB", &kib) == 1 ? kib << 10 : 0;
+}

@@ -89,4 +89,7 @@ int procfs__waits(pid_t pid, uint64_t *cnt);
 /* Resident memory that is no file's (RSS less what is shared with files and others); 0 when it cannot be read. */
 int64_t procfs__anon_bytes(pid_t pid);
 
+/* What can be allocated on this host without swapping (MemAvailable); 0 when it cannot be read. */
+uint64_t procfs__available_bytes(void);
+
 #endif

@@ -66,6 +66,25 @@ void graph__set_freezer(struct graph *g, struct freezer *f, uint64_t max_ns)
 	g->max_pause_ns = max_ns;
 }
 
+void graph__set_max_bytes(struct graph *g, uint64_t bytes)
+{
+	g->max_bytes = bytes;
+}
+
+uint64_t graph__needs(const struct graph *g)
+{
+	return g->needs_bytes;
+}
+
+/* Its resident memory, and half of that for blocks as small as malloc's are: measured, docs/refs.md. */
+static int check_room(struct graph *g, uint64_t rss_bytes)
+{
+	uint64_t most = g->max_bytes ? g->max_bytes : procfs__available_bytes();
+
+	g->needs_bytes = rss_bytes + rss_bytes / 2;
+	return most && g->needs_bytes > most ? -E2BIG : 0;
+}
+
 /* Blocks, and then what was too large to be kept, frames and names: all of one moment if the process is held. */
 static int read_all(struct graph *g)
 {
@@ -87,6 +106,8 @@ int graph__read(struct graph *g)
 	int err = process__status(&g->py->proc, &status), freeze_err = 0;
 	bool known;
 
+	if (!err)
+		err = check_room(g, status.rss_bytes);
 	if (err)
 		return err;
 	if (g->freezer)

@@ -65,8 +65,12 @@ void graph__free(struct graph *g);
 
 /* To hold the process still while it is read, for MAX_NS at most; as in struct census_options. Borrowed. */
 void graph__set_freezer(struct graph *g, struct freezer *f, uint64_t max_ns);
-/* One reading, and the ways from all roots. Once. As census__read(). */
+/* The most memory that it may take; 0: what is free on this host. */
+void graph__set_max_bytes(struct graph *g, uint64_t bytes);
+/* One reading, and the ways from all roots. Once. As census__read(); -E2BIG: it would take more memory than it may, graph__needs() says how much. */
 int graph__read(struct graph *g);
+/* About so many bytes: the heap is copied, and each block has some more. */
+uint64_t graph__needs(const struct graph *g);
 /* Of the whole of it. */
 void graph__stats(const struct graph *g, struct census_stats *out);
 

@@ -65,7 +65,7 @@ struct graph {
 	struct census *census;
 	struct census_observer observer;
 	struct freezer *freezer; /* NULL: not wanted */
-	uint64_t max_pause_ns;
+	uint64_t max_pause_ns, max_bytes, needs_bytes;
 	struct census_stats stats;
 	int err;
 	/* Nodes: blocks of pools first, then chunks. */
