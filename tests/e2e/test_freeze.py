@@ -108,9 +108,15 @@ def test_still_picture(busy, tool):
 
 
 def test_without_it(busy, tool):
-    done = subprocess.run([tool, "census", "-p", str(busy.pid), "--json"], stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
-    consistency = json.loads(done.stdout)["consistency"]
-    assert consistency["grade"] == "near" and consistency["frozen_by"] is None and consistency["frozen_s"] is None
+    deadline = time.monotonic() + PATIENCE
+    ran = False
+    while not ran and time.monotonic() < deadline:  # on a loaded machine it may not have had a processor meanwhile
+        done = subprocess.run([tool, "census", "-p", str(busy.pid), "--json"], stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
+        consistency = json.loads(done.stdout)["consistency"]
+        assert consistency["frozen_by"] is None and consistency["frozen_s"] is None
+        ran = consistency["ran"]
+        assert consistency["grade"] == ("near" if ran else "exact")
+    assert ran
 
 
 def test_the_bound_ends_it(large, tool):
