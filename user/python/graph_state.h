@@ -115,6 +115,8 @@ uint64_t graph__block(const struct graph *g, uint32_t node, uint64_t *bytes, uin
 
 /* graph_types.c: NULL: out of memory, g->err is set. */
 const struct graph_type *graph__type(struct graph *g, uint32_t tag);
+/* PyTupleObject.ob_item: behind what the type says is fixed (3.14 has a hash before it). */
+uint32_t graph__tuple_items_off(const struct py_interp *py);
 
 /* graph_roots.c: each calls VISIT with what its roots refer to. */
 void graph__modules(struct graph *g, graph_visit visit);

@@ -80,8 +80,7 @@ static enum graph_kind kind_of(const struct py_interp *py, const struct type_inf
 	return kind;
 }
 
-/* PyTupleObject.ob_item: behind what the type says is fixed (3.14 has a hash before it). */
-static uint32_t items_of_tuple(const struct py_interp *py)
+uint32_t graph__tuple_items_off(const struct py_interp *py)
 {
 	struct type_info t;
 
@@ -129,7 +128,7 @@ static void learn(struct graph *g, uint32_t tag, struct graph_type *out)
 	out->weakrefs_in_front = t.flags & py->layout->preheader_flags & TYPE_MANAGED_WEAKREF;
 	out->kind = kind_of(py, &t, owner.container);
 	if (out->kind == KIND_TUPLE)
-		out->items_off = items_of_tuple(py);
+		out->items_off = graph__tuple_items_off(py);
 	if (owner.managed)
 		learn_values(py, addr, out);
 	if (!remote__read_u64(&py->mem, addr + py->layout->type_dictoffset, &word))

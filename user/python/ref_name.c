@@ -105,14 +105,9 @@ static const char *text_of_str(struct ref_namer *n, uint64_t addr)
 
 static uint64_t tuple_item(const struct ref_namer *n, uint64_t tuple, uint64_t i)
 {
-	struct type_info t;
-	uint64_t items = 24;
-
 	if (!tuple || i >= word_at(n, tuple + 16))
 		return 0;
-	if (n->py->types.tuple && !type_info__read(n->py, n->py->types.tuple, &t) && t.basicsize >= 24 && t.basicsize <= 40)
-		items = t.basicsize;
-	return word_at(n, tuple + items + 8 * i);
+	return word_at(n, tuple + graph__tuple_items_off(n->py) + 8 * i);
 }
 
 static const char *local_name(struct ref_namer *n, uint64_t code, uint64_t i)

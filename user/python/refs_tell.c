@@ -118,8 +118,6 @@ static void add_step(struct refs *r, struct refs_chain *out, const struct ref_sh
 	} else if (nameless && s->parent != SHAPE_NONE && !(before->parent == SHAPE_NONE && graph__root(r->g, s->root)->kind == ROOT_MODULE)) {
 		snprintf(joined, sizeof(joined), "(%.*s)", (int)sizeof(joined) - 3, type ? type : "?");
 		add_part(r, out, keep(r, joined), type ? type : "");
-	} else if (out->parts_cnt) {
-		out->parts[out->parts_cnt - 1].type = out->parts[out->parts_cnt - 1].type ? type : NULL;
 	}
 }
 
