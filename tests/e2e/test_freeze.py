@@ -115,7 +115,7 @@ def test_without_it(busy, tool):
         consistency = json.loads(done.stdout)["consistency"]
         assert consistency["frozen_by"] is None and consistency["frozen_s"] is None
         ran = consistency["ran"]
-        assert consistency["grade"] == ("near" if ran else "exact")
+        assert consistency["grade"] in (("near", "torn") if ran else ("exact",))
     assert ran
 
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "log.h"
 #include "text.h"
 
@@ -38,6 +39,9 @@ void log__print(enum log_level level, const char *fmt, ...)
 	while (len > 0 && raw[len - 1] == '\n')
 		len--;
 	text__clean(clean, sizeof(clean), raw, (size_t)len);
-	fprintf(stderr, "pyleak-bpf: %s\n", clean);
+	if (level == LOG_DEBUG) /* when: to lay beside what others say */
+		fprintf(stderr, "pyleak-bpf: %.6f: %s\n", clock__now_ns() / 1e9, clean);
+	else
+		fprintf(stderr, "pyleak-bpf: %s\n", clean);
 	errno = saved;
 }

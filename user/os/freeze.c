@@ -11,16 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "bystander.h"
 #include "clock.h"
-#include "fds.h"
 #include "mem_cgroup.h"
 #include "procfs.h"
 
@@ -41,8 +39,7 @@ struct answer {
 };
 
 struct freezer {
-	pid_t guardian;
-	int fd;
+	struct bystander guardian;
 	struct order held; /* pid 0: nothing is */
 	enum freeze_by by;
 	uint64_t since_ns;
@@ -344,13 +341,7 @@ static void guard(int fd)
 	struct order o;
 	struct hold h;
 
-	setsid(); /* a signal to the caller's group must not take its guardian along */
-	prctl(PR_SET_NAME, "pyleak-freezer");
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	setpriority(PRIO_PROCESS, 0, -20); /* on a busy host a process must not be held until it is our turn */
-	fds__close_all_but(fd);
 	while (take_word(fd, &o, sizeof(o))) {
 		struct answer a = { 0 };
 		bool word = true;
@@ -371,35 +362,18 @@ static void guard(int fd)
 		if (!take_word(fd, &o, sizeof(o)) || !give_word(fd, &a, sizeof(a)))
 			break;
 	}
-	_exit(0);
 }
 
 int freezer__new(struct freezer **out)
 {
 	struct freezer *f = calloc(1, sizeof(*f));
-	int fds[2], err;
+	int err = f ? bystander__start(&f->guardian, "pyleak-freezer", guard) : -ENOMEM;
 
-	if (!f)
-		return -ENOMEM;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds)) {
-		err = -errno;
+	if (err)
 		free(f);
-		return err;
-	}
-	f->guardian = fork();
-	if (f->guardian < 0) {
-		err = -errno;
-		close(fds[0]);
-		close(fds[1]);
-		free(f);
-		return err;
-	}
-	if (!f->guardian)
-		guard(fds[1]);
-	close(fds[1]);
-	f->fd = fds[0];
-	*out = f;
-	return 0;
+	else
+		*out = f;
+	return err;
 }
 
 /* The guardian was killed. What it held, it can let go no more. */
@@ -433,7 +407,7 @@ int freezer__hold(struct freezer *f, pid_t pid, uint64_t start_ticks, uint64_t m
 	f->held = o;
 	f->since_ns = clock__now_ns();
 	f->by = st.state == 'T' || st.state == 't' ? FREEZE_STOPPED : FREEZE_NONE;
-	if (!give_word(f->fd, &o, sizeof(o)) || !take_word(f->fd, &a, sizeof(a))) {
+	if (!give_word(f->guardian.fd, &o, sizeof(o)) || !take_word(f->guardian.fd, &a, sizeof(a))) {
 		rescue(f);
 		f->held.pid = 0;
 		return -EPIPE;
@@ -452,7 +426,7 @@ void freezer__release(struct freezer *f, struct freeze_result *out)
 	*out = (struct freeze_result){ 0 };
 	if (!f->held.pid)
 		return;
-	if (give_word(f->fd, &o, sizeof(o)) && take_word(f->fd, &a, sizeof(a))) {
+	if (give_word(f->guardian.fd, &o, sizeof(o)) && take_word(f->guardian.fd, &a, sizeof(a))) {
 		*out = a.result;
 	} else {
 		rescue(f);
@@ -468,8 +442,6 @@ void freezer__free(struct freezer *f)
 	if (!f)
 		return;
 	freezer__release(f, &result);
-	close(f->fd);
-	while (waitpid(f->guardian, NULL, 0) < 0 && errno == EINTR)
-		;
+	bystander__stop(&f->guardian);
 	free(f);
 }

@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "bystander.h"
 #include "clock.h"
-#include "fds.h"
 #include "keeper.h"
 #include "keeper_warm.h"
 #include "log.h"
+#include "thread.h"
 
 #define CLOSE_MAX 1024
 #define IDLE_MAX 64
-#define STACK_BYTES (256 << 10)
 
 /* To the keeper: a link to be made (with its program's descriptor), or numbers of links to be closed. */
 struct request {
@@ -37,8 +33,7 @@ union control {
 
 /* The tracer's side. Each request has a connection for itself while it lasts. */
 static struct {
-	pid_t pid; /* 0: it does not run */
-	int control;
+	struct bystander process;
 	pthread_mutex_t lock;
 	int idle[IDLE_MAX];
 	size_t idle_cnt;
@@ -183,12 +178,10 @@ static int obey(struct request *r, int prog_fd)
 
 static void *serve(void *arg)
 {
-	const struct sched_param param = { .sched_priority = 1 };
 	int socket = (int)(intptr_t)arg, prog_fd;
 	struct request *r = calloc(1, sizeof(*r));
 
-	/* What comes late is slowed time of the target. */
-	pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
+	thread__hurry(); /* what comes late is slowed time of the target */
 	while (r && receive_with_fd(socket, r, sizeof(*r), &prog_fd) == sizeof(*r)) {
 		int result = begin_work();
 
@@ -223,69 +216,31 @@ static void close_all(void)
 
 static void keep_links(int control)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
 	int socket;
 	char byte;
 
-	setsid(); /* a signal to the tracer's group must not take us along */
-	prctl(PR_SET_NAME, "pyleak-keeper");
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	fds__close_all_but(control);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	while (receive_with_fd(control, &byte, 1, &socket) == 1)
-		if (socket >= 0 && pthread_create(&thread, &attr, serve, (void *)(intptr_t)socket))
+		if (socket >= 0 && thread__start(NULL, serve, (void *)(intptr_t)socket))
 			close(socket);
 	close_all();
-	_exit(0);
 }
 
 int keeper__start(void)
 {
-	int pair[2], err;
-	pid_t pid;
-
-	if (keeper.pid)
-		return 0;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return -errno;
-	pid = fork();
-	if (pid < 0) {
-		err = -errno;
-		close(pair[0]);
-		close(pair[1]);
-		return err;
-	}
-	if (!pid)
-		keep_links(pair[1]);
-	close(pair[1]);
-	keeper.control = pair[0];
-	keeper.pid = pid;
-	return 0;
+	return keeper.process.pid ? 0 : bystander__start(&keeper.process, "pyleak-keeper", keep_links);
 }
 
 void keeper__stop(void)
 {
-	if (!keeper.pid)
-		return;
 	for (size_t i = 0; i < keeper.idle_cnt; i++)
 		close(keeper.idle[i]);
 	keeper.idle_cnt = 0;
-	close(keeper.control);
-	while (waitpid(keeper.pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	keeper.pid = 0;
+	bystander__stop(&keeper.process);
 }
 
 bool keeper__runs(void)
 {
-	return keeper.pid;
+	return keeper.process.pid;
 }
 
 static int connect_to_keeper(void)
@@ -300,7 +255,7 @@ static int connect_to_keeper(void)
 		return pair[0];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	if (send_with_fd(keeper.control, &byte, 1, pair[1]) != 1)
+	if (send_with_fd(keeper.process.fd, &byte, 1, pair[1]) != 1)
 		err = -EPIPE;
 	close(pair[1]);
 	if (err)
@@ -365,7 +320,7 @@ void keeper__close(const int *numbers, size_t cnt)
 
 void keeper__hurry(uint32_t ms)
 {
-	struct request *r = keeper.pid ? calloc(1, sizeof(*r)) : NULL;
+	struct request *r = keeper.process.pid ? calloc(1, sizeof(*r)) : NULL;
 
 	if (!r)
 		return;

@@ -10,17 +10,18 @@
 #include "keeper.h"
 #include "keeper_warm.h"
 #include "procfs.h"
+#include "thread.h"
 #include "uprobe.h"
 
-#define EVERY_NS 1000000
-#define LINKS_MAX 64
+#define EVERY_NS 3000000
+#define CLOSING_MAX 64
 
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
 	uint64_t until_ns;
 	bool started, impossible;
-	int prog_fd;
+	int prog_fd, closing;
 	struct keeper_link link;
 } warmer = { .lock = PTHREAD_MUTEX_INITIALIZER, .wanted = PTHREAD_COND_INITIALIZER };
 
@@ -59,32 +60,60 @@ static bool is_wanted(void)
 	return clock__now_ns() < __atomic_load_n(&warmer.until_ns, __ATOMIC_RELAXED);
 }
 
+static void *close_one(void *arg)
+{
+	close((int)(intptr_t)arg);
+	__atomic_sub_fetch(&warmer.closing, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Not by the thread that warms: each waits for a grace period. */
+static void close_aside(int fd)
+{
+	void *arg = (void *)(intptr_t)fd;
+
+	if (__atomic_add_fetch(&warmer.closing, 1, __ATOMIC_RELAXED) > CLOSING_MAX || thread__start(NULL, close_one, arg))
+		close_one(arg);
+}
+
 static void *warm(void *arg)
 {
 	const struct timespec pause = { .tv_nsec = EVERY_NS };
-	int fds[LINKS_MAX];
 
 	while (wait_until_wanted()) {
-		size_t cnt = 0;
+		while (is_wanted()) {
+			int fd = keeper_link__create(&warmer.link, warmer.prog_fd);
 
-		while (is_wanted() && cnt < LINKS_MAX && (fds[cnt] = keeper_link__create(&warmer.link, warmer.prog_fd)) >= 0) {
-			cnt++;
 			nanosleep(&pause, NULL);
+			if (fd >= 0)
+				close_aside(fd);
 		}
-		while (cnt)
-			close(fds[--cnt]);
 	}
 	return arg;
 }
 
+/* Not in front of others, as the thread that asks for it is: it would take the processor of the process that is traced, again and again. */
+static int start_warming(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = -pthread_create(&thread, &attr, warm, NULL);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
 int keeper_warm__until(uint64_t ns)
 {
-	pthread_t thread;
 	int err = 0;
 
 	pthread_mutex_lock(&warmer.lock);
 	if (!warmer.started && !warmer.impossible) {
-		warmer.impossible = prepare() || pthread_create(&thread, NULL, warm, NULL);
+		warmer.impossible = prepare() || start_warming();
 		warmer.started = !warmer.impossible;
 	}
 	if (!warmer.started)

@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "fds.h"
+#include "bystander.h"
 #include "proc_select.h"
 #include "procfs.h"
 #include "redirect.h"
@@ -20,7 +19,7 @@
 
 #define GENERATIONS 8 /* of forked children that are looked at */
 
-/* What the guardian is told: smaller than PIPE_BUF, so never in pieces. */
+/* What the guardian is told. */
 struct record {
 	pid_t pid; /* 0: the tracer ends in order */
 	uint32_t cnt;
@@ -35,8 +34,7 @@ struct records {
 };
 
 struct guardian {
-	pid_t pid;
-	int pipe_fd; /* closing it without a last record, as death does, is what it waits for */
+	struct bystander process; /* ending without a last record, as death does, is what it waits for */
 	struct records told; /* what it knows */
 	bool restored;       /* all of that is put back */
 };
@@ -201,58 +199,30 @@ static void guard(int fd)
 	struct record r;
 	ssize_t n;
 
-	setsid(); /* a signal to the tracer's group must not take its guardian along */
-	prctl(PR_SET_NAME, "pyleak-guard");
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	fds__close_all_but(fd); /* nothing of the tracer's may stay open through us, its probes least of all */
 	for (;;) {
 		n = read(fd, &r, sizeof(r));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n == sizeof(r) && !r.pid)
-			_exit(0);
+			return;
 		if (n != sizeof(r))
 			break;
 		records__note(&all, &r);
 	}
 	restore_all(all.list, all.cnt);
 	resume_all(&all);
-	_exit(0);
 }
 
 struct guardian *guardian__new(void)
 {
 	struct guardian *g = calloc(1, sizeof(*g));
 
-	if (g)
-		g->pipe_fd = -1;
 	return g;
 }
 
 static int start(struct guardian *g)
 {
-	int fds[2], err;
-
-	if (g->pid)
-		return 0;
-	if (pipe2(fds, O_CLOEXEC))
-		return -errno;
-	g->pid = fork();
-	if (g->pid < 0) {
-		err = -errno;
-		g->pid = 0;
-		close(fds[0]);
-		close(fds[1]);
-		return err;
-	}
-	if (!g->pid)
-		guard(fds[0]);
-	close(fds[0]);
-	g->pipe_fd = fds[1];
-	return 0;
+	return g->process.pid ? 0 : bystander__start(&g->process, "pyleak-guard", guard);
 }
 
 static int tell(struct guardian *g, const struct record *r)
@@ -263,7 +233,7 @@ static int tell(struct guardian *g, const struct record *r)
 	if (err)
 		return err;
 	do {
-		n = write(g->pipe_fd, r, sizeof(*r));
+		n = send(g->process.fd, r, sizeof(*r), MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	return n == sizeof(*r) ? 0 : -EPIPE;
 }
@@ -274,12 +244,9 @@ void guardian__free(struct guardian *g)
 
 	if (!g)
 		return;
-	if (g->pid) {
+	if (g->process.pid)
 		tell(g, &last);
-		close(g->pipe_fd);
-		while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	bystander__stop(&g->process);
 	free(g->told.list);
 	free(g);
 }
@@ -351,7 +318,7 @@ void redirect__undo(struct redirect *r)
 	if (!r->guardian->restored)
 		restore_all(&r->record, 1);
 	r->record.gone = true;
-	if (r->guardian->pid)
+	if (r->guardian->process.pid)
 		tell(r->guardian, &r->record);
 	free(r);
 }
