@@ -119,12 +119,12 @@ static void check_kernel(struct report *r)
 	}
 	good("BPF programs", "the kernel takes them");
 	good("probes", multi ? "all at once (multi-uprobe link)" : "one by one (before kernel 6.6): attach and detach take longer");
-	if (calibrate__probes(multi, &cost)) {
+	if (calibrate__probes(multi, true, &cost)) {
 		note("cost of a probe", "could not be measured here: the overhead will not be known");
 		return;
 	}
-	snprintf(text, sizeof(text), "%.2f us; with its return %.2f us; where the kernel must single-step %.2f us",
-		 cost.emulated_ns / 1e3, cost.returned_ns / 1e3, cost.single_step_ns / 1e3);
+	snprintf(text, sizeof(text), "%.2f us; with its return %.2f us; where the kernel must single-step %.2f us; placing and removing one %.0f us",
+		 cost.emulated_ns / 1e3, cost.returned_ns / 1e3, cost.single_step_ns / 1e3, cost.place_ns / 1e3);
 	good("cost of a probe", text);
 }
 

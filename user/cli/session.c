@@ -495,6 +495,8 @@ static void sample(struct session *s, uint64_t now_ns, bool interval_end)
 	int err;
 
 	s->sample_ns = now_ns;
+	if (s->discover && !s->launch)
+		targets__drop_reported(s->targets);
 	growth__begin(s->growth, now_ns);
 	err = targets__sample(s->targets, s->growth, interval_end);
 	if (err) {

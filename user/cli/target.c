@@ -375,7 +375,7 @@ static int keep_sample(struct target *t, const struct leak_row *row)
 		.survived_full_gcs = row->survived_full_gcs,
 		.survivors = row->survivors,
 		.garbage = row->est_garbage + 0.5,
-		.recycled_max = engine__recycle_cnt(tracer__engine(t->tracer)) ? 0 : py_type__recycled_max(&t->py, row->type),
+		.recycled_max = py_type__recycled_max(&t->py, row->type, engine__recycle_cnt(tracer__engine(t->tracer))),
 	};
 	s->type = resolver__type(t->resolver, row->type, &s->type_is_buffer);
 	return 0;

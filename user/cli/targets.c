@@ -241,6 +241,16 @@ static void drop(struct targets *ts, size_t i)
 	memmove(&ts->list[i], &ts->list[i + 1], (--ts->cnt - i) * sizeof(*ts->list));
 }
 
+void targets__drop_reported(struct targets *ts)
+{
+	for (size_t i = 0; i < ts->cnt; i++) {
+		const struct target *t = ts->list[i];
+
+		if (!target__alive(t) && t->state == t->state_handled && t->reported_gone)
+			drop(ts, i--);
+	}
+}
+
 void targets__retire_ended(struct targets *ts, bool keep)
 {
 	size_t ended = 0;
@@ -253,8 +263,6 @@ void targets__retire_ended(struct targets *ts, bool keep)
 		ended++;
 		if (t->tracer)
 			target__retire(t);
-		if (!keep && t->reported_gone)
-			drop(ts, i--);
 	}
 	for (size_t i = 0; keep && i < ts->cnt && ended > ENDED_MAX; i++) {
 		if (target__alive(ts->list[i]))

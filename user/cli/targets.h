@@ -35,6 +35,8 @@ int targets__epoll_fd(const struct targets *ts);
 void targets__consume(struct targets *ts);
 const struct tracer_cost *targets__cost(const struct targets *ts);
 
+/* Before a reading: those that have ended, and were in a report as such, are told no more, nor is what they held. */
+void targets__drop_reported(struct targets *ts);
 /* A reading of all into the model. 0 or -errno. */
 int targets__sample(struct targets *ts, struct growth *g, bool interval_end);
 /* Those that have ended hold nothing of the kernel's any more; KEEP: what they were found to have stays for later reports. */

@@ -12,6 +12,7 @@
 
 /* Ticks without anything outstanding after which a row and its history are forgotten. */
 #define MIN_GAIN_BYTES 512 /* less may be the interpreter itself: warming, until it is more */
+#define MIN_GAIN_BUFFERS 8192 /* of memory that is no object: likewise; dead frames in a free list are such (to 3.10) */
 #define PAUSE_OBJECTS 64
 #define PAUSE_SHARE 0.1 /* of the mean gain of an interval */
 #define FORGET_TICKS 128
@@ -230,6 +231,12 @@ static bool growth__is_replaced(const struct growth *g, const struct row *row)
 	return row->now.oldest_ns - begin_ns > (g->now_ns - begin_ns) * REPLACED_SHARE;
 }
 
+/* What the interpreter keeps for itself. */
+static bool growth__is_small(const struct row *row)
+{
+	return row->gain < (row->now.is_buffer ? MIN_GAIN_BUFFERS : MIN_GAIN_BYTES);
+}
+
 static void growth__judge(const struct growth *g, struct row *row)
 {
 	struct evidence e = {
@@ -245,7 +252,7 @@ static void growth__judge(const struct growth *g, struct row *row)
 	row->gain = points__gain(row->points, row->points_cnt);
 	if (row->verdict == VERDICT_GROWING && (growth__may_be_recycled(g, row) || growth__is_garbage(row)))
 		row->verdict = VERDICT_UNKNOWN;
-	if (row->verdict == VERDICT_GROWING && (row->gain < MIN_GAIN_BYTES || growth__paused(g, row) || growth__is_replaced(g, row)))
+	if (row->verdict == VERDICT_GROWING && (growth__is_small(row) || growth__paused(g, row) || growth__is_replaced(g, row)))
 		row->verdict = VERDICT_WARMING;
 }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <linux/bpf.h>
+#include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -32,6 +35,39 @@ __asm__(".text\n"
 	"	lea -1(%rsi),%rax\n"
 	"	ret\n"
 	".size pyleak_probe_stepped,.-pyleak_probe_stepped\n");
+
+/* PLACES functions that are never called, and in the same page one that is. */
+#define ROUNDS 5
+#define ROUND_PLACES 16
+#define PLACES (ROUNDS * ROUND_PLACES + 1)
+#define PLACE_BYTES 16
+#define STRING_(x) #x
+#define STRING(x) STRING_(x)
+void pyleak_probe_places(void);
+void pyleak_probe_neighbour(void);
+__asm__(".text\n"
+	".p2align 11\n"
+	".globl pyleak_probe_places\n"
+	".type pyleak_probe_places,@function\n"
+	"pyleak_probe_places:\n"
+	".rept " STRING(PLACES) "\n"
+	"	push %rbx\n"
+	"	pop %rbx\n"
+	"	ret\n"
+	".p2align 4\n"
+	".endr\n"
+	".size pyleak_probe_places,.-pyleak_probe_places\n"
+	".globl pyleak_probe_neighbour\n"
+	".type pyleak_probe_neighbour,@function\n"
+	"pyleak_probe_neighbour:\n"
+	"	push %rbx\n"
+	"	pop %rbx\n"
+	"	ret\n"
+	".size pyleak_probe_neighbour,.-pyleak_probe_neighbour\n");
+
+#define PLACE_HITS 10 /* on a machine that has no processor to spare for measuring it: placing one costs as much as so many hits, about */
+#define WINDOW_NS 2000000
+#define SPINS 200
 
 /* The least of several short runs: what disturbs only ever adds. */
 static double ns_per_call(void (*fn)(void))
@@ -66,6 +102,93 @@ static int measure(const struct uprobe_target *target, const struct proc_maps *m
 		*ns = ns_per_call(fn) - plain;
 	uprobe_links__close(&links);
 	return err;
+}
+
+struct spinner {
+	pthread_t thread;
+	clockid_t clock;
+	uint64_t spins;
+	bool stop;
+};
+
+static void *spin(void *arg)
+{
+	struct spinner *s = arg;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+		for (int i = 0; i < SPINS; i++)
+			pyleak_probe_neighbour();
+		__atomic_store_n(&s->spins, s->spins + 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* A place is taken once only: at one that has a probe already nothing is changed. */
+static int place(const struct uprobe_target *target, int prog_fd, const uint64_t *offs, struct spinner *s, double *lost_ns, struct uprobe_links *links)
+{
+	const struct timespec window = { .tv_nsec = WINDOW_NS };
+	uint64_t cpu[3], spins[3], start, end;
+	int err;
+
+	for (int i = 0; i < 2; i++) {
+		cpu[i] = clock__ns(s->clock);
+		spins[i] = __atomic_load_n(&s->spins, __ATOMIC_RELAXED);
+		if (!i)
+			nanosleep(&window, NULL);
+	}
+	start = clock__now_ns();
+	err = uprobe__attach(target, prog_fd, offs, NULL, ROUND_PLACES, false, links);
+	end = clock__now_ns();
+	cpu[2] = clock__ns(s->clock);
+	spins[2] = __atomic_load_n(&s->spins, __ATOMIC_RELAXED);
+	if (err)
+		return err;
+	if (spins[1] == spins[0] || cpu[2] - cpu[1] < (end - start) / 2) /* it did not run meanwhile */
+		return -EAGAIN;
+	*lost_ns = (double)(cpu[2] - cpu[1]) - (double)(spins[2] - spins[1]) * (cpu[1] - cpu[0]) / (spins[1] - spins[0]);
+	return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/*
+ * The kernel interrupts whoever runs in that memory, and takes the page from under it. Removing is not measured, as it ends with waiting: it
+ * takes as much (tried on 6.18).
+ */
+static int measure_placing(const struct uprobe_target *target, const struct proc_maps *maps, int prog_fd, double *ns)
+{
+	struct uprobe_links links = {};
+	struct spinner s = {};
+	double lost[ROUNDS];
+	uint64_t offs[PLACES];
+	size_t cnt = 0;
+	int err = 0;
+
+	for (int i = 0; i < PLACES && !err; i++)
+		err = proc_maps__file_off(maps, (uintptr_t)pyleak_probe_places + i * PLACE_BYTES, &offs[i]);
+	err = err ?: -pthread_create(&s.thread, NULL, spin, &s);
+	if (err)
+		return err;
+	err = -pthread_getcpuclockid(s.thread, &s.clock);
+	/* the first one waits for a grace period: see keeper_warm.h */
+	err = err ?: uprobe__attach(target, prog_fd, &offs[PLACES - 1], NULL, 1, false, &links);
+	for (int i = 0; i < ROUNDS && (!err || err == -EAGAIN); i++) {
+		err = place(target, prog_fd, offs + i * ROUND_PLACES, &s, &lost[cnt], &links);
+		cnt += !err;
+	}
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
+	pthread_join(s.thread, NULL);
+	uprobe_links__close(&links);
+	if (err && err != -EAGAIN)
+		return err;
+	qsort(lost, cnt, sizeof(*lost), by_value);
+	*ns = cnt ? 2 * lost[cnt / 2] / ROUND_PLACES : 0;
+	return *ns > 0 ? 0 : -EAGAIN;
 }
 
 /* Adds one to the only element of MAP_FD. */
@@ -128,7 +251,7 @@ bool calibrate__multi_sees_threads(void)
 	return !err && hits == 1;
 }
 
-int calibrate__probes(bool multi, struct tracer_cost *out)
+int calibrate__probes(bool multi, bool placing, struct tracer_cost *out)
 {
 	int prog_fd = uprobe__empty_program(multi);
 	struct uprobe_target self = { .path = "/proc/self/exe", .pid = getpid(), .multi = multi };
@@ -144,6 +267,8 @@ int calibrate__probes(bool multi, struct tracer_cost *out)
 	err = measure(&self, &maps, prog_fd, pyleak_probe_emulated, false, &out->emulated_ns);
 	err = err ?: measure(&self, &maps, prog_fd, pyleak_probe_emulated, true, &out->returned_ns);
 	err = err ?: measure(&self, &maps, prog_fd, pyleak_probe_stepped, false, &out->single_step_ns);
+	if (!err && placing && measure_placing(&self, &maps, prog_fd, &out->place_ns))
+		out->place_ns = PLACE_HITS * out->emulated_ns;
 	proc_maps__free(&maps);
 	if (err)
 		memset(out, 0, sizeof(*out));

@@ -9,6 +9,7 @@ struct tracer_cost {
 	double emulated_ns;     /* one probe on an instruction that the kernel emulates, with a program that does nothing */
 	double returned_ns;     /* the same with a return probe */
 	double single_step_ns;  /* one probe on an instruction that is single-stepped */
+	double place_ns;        /* CPU time that placing and removing one takes from a thread that runs meanwhile: interrupts, translations lost; 0: not asked for */
 };
 
 /*
@@ -17,7 +18,10 @@ struct tracer_cost {
  */
 bool calibrate__multi_sees_threads(void);
 
-/* Takes a tenth of a second or so. -errno when we cannot probe ourselves: then all of OUT is 0. */
-int calibrate__probes(bool multi, struct tracer_cost *out);
+/*
+ * PLACING: what that costs, too, with another thread that runs meanwhile. Takes two tenths of a second or so. -errno when we cannot probe ourselves: then
+ * all of OUT is 0.
+ */
+int calibrate__probes(bool multi, bool placing, struct tracer_cost *out);
 
 #endif

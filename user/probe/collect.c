@@ -464,7 +464,7 @@ static void add_estimate(struct leak_row *row, const struct block *b, const stru
 {
 	row->est_bytes += size_of(b) * a->weight;
 	row->est_objects += a->weight;
-	row->est_garbage += a->garbage ? a->weight : 0;
+	row->est_garbage += a->passing ? a->weight : 0;
 	row->samples++;
 	if (a->kind_samples > row->kind_samples)
 		row->kind_samples = a->kind_samples;
@@ -526,7 +526,7 @@ static int end_estimates(struct collector *c)
 			return -ENOMEM;
 		row->est_bytes += gap.bytes;
 		row->est_objects += gap.objects;
-		row->est_garbage += gap.garbage ? gap.objects : 0;
+		row->est_garbage += gap.passing ? gap.objects : 0;
 	}
 	c->out = (struct leak_rows){ 0 };
 	for (size_t i = 0; i < c->cnt; i++) {
@@ -588,12 +588,13 @@ static void note_owners(struct collector *c, const block_key *keys, const uint64
 }
 
 /*
- * For what cannot be read any more, is no object any more, or is being torn down. Another object is believed: in the time of one step of
- * the clock the same line of code can have made it at the same address.
+ * For what cannot be read any more, is no object any more, or is being torn down (not while it is stopped for its last look). Another object
+ * is believed: in the time of one step of the clock the same line of code can have made it at the same address. So is an object where there
+ * was none: the reading before may have come between the allocation and its type.
  */
 static uint64_t recall(const struct collector *c, const struct recent_type *r, block_key key, const struct block *b, uint64_t type)
 {
-	if (type && type != TYPE_UNREADABLE && !tracer__state(c->tracer)->finalized)
+	if (type && type != TYPE_UNREADABLE && (!r->type || !tracer__is_tearing_down(c->tracer)))
 		return type;
 	return !b->type && r->key == key && r->birth == b->birth && r->stack == b->stack ? r->type : type;
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "clock.h"
-#include "hash.h"
 #include "heap.h"
 #include "held.h"
 #include "libc_heap.h"
@@ -15,6 +14,7 @@
 #include "pool.h"
 #include "procfs.h"
 #include "python.h"
+#include "replaced.h"
 #include "survey.h"
 #include "tracer.h"
 
@@ -26,6 +26,7 @@
 #define HELD_MAX_BYTES (256ULL << 20)
 #define HELD_KINDS 32         /* those that have gained most */
 #define HELD_BLOCKS 8         /* of each */
+#define ASKED_KEPT 0.8        /* of what was told, each time: eight blocks alone say little */
 #define BIRTH_NS (1ULL << BIRTH_SHIFT)
 #define GAP_MIN_OBJECTS 32
 #define GHOST_NS 120000000000ULL
@@ -67,7 +68,10 @@ struct kind {
 	int64_t least;                /* live ones, of all readings; -1: none yet */
 	double weight[2];             /* of samples that are CHANGING, STABLE */
 	uint32_t samples[2];
-	bool garbage;                 /* most of what was gained and asked about */
+	double asked, held_by_none;   /* blocks of what was gained: sums in which what was long ago counts less */
+	bool garbage;                 /* most of those */
+	struct replaced replaced;
+	bool is_replaced;             /* most of what was gained */
 };
 
 /* Which object was in a block while its end would still have been seen. */
@@ -261,9 +265,21 @@ static void ask_who_holds(struct survey *s, const struct inquiries *q)
 
 		for (uint32_t j = 0; j < q->list[i].cnt; j++)
 			free += garbage[cnt++];
-		k->garbage = free * 2 > q->list[i].cnt;
+		k->asked = k->asked * ASKED_KEPT + q->list[i].cnt;
+		k->held_by_none = k->held_by_none * ASKED_KEPT + free;
+		k->garbage = k->held_by_none * 2 > k->asked;
 		if (k->garbage)
 			log_debug("process %d: %u of %u of type %#llx are garbage", s->py->pid, free, q->list[i].cnt, (unsigned long long)k->key.type);
+	}
+}
+
+static void ask_what_is_replaced(struct survey *s, const struct inquiries *q)
+{
+	for (size_t i = 0; i < q->cnt; i++) {
+		struct kind *k = &s->kinds[q->list[i].kind];
+
+		k->is_replaced = replaced__is_constant(s->py, k->key.type) &&
+				 replaced__ask(&k->replaced, s->py, s->heap, k->key.type, q->list[i].blocks, q->list[i].cnt);
 	}
 }
 
@@ -283,14 +299,16 @@ static void look_for_garbage(struct survey *s)
 	if (!s->heap_known || s->read_ns < s->held_next_ns)
 		return;
 	for (size_t i = 0; i < s->kinds_cnt; i++)
-		s->kinds[i].garbage = false;
-	q = collector_comes(s) ? calloc(1, sizeof(*q)) : NULL;
+		s->kinds[i].garbage = s->kinds[i].is_replaced = false;
+	q = calloc(1, sizeof(*q));
 	if (q)
 		q->of_kind = calloc(s->kinds_cnt + 1, sizeof(*q->of_kind));
 	if (q && q->of_kind) {
 		choose_kinds(s, q);
 		choose_blocks(s, q);
-		ask_who_holds(s, q);
+		if (collector_comes(s))
+			ask_who_holds(s, q);
+		ask_what_is_replaced(s, q);
 	}
 	if (q)
 		free(q->of_kind);
@@ -336,11 +354,6 @@ void survey__free(struct survey *s)
 	free(s);
 }
 
-static uint64_t hash_of(const unsigned char *bytes, size_t size)
-{
-	return hash__bytes(HASH_START, bytes, size) ?: 1;
-}
-
 /*
  * Is a block that libc gave out still in use? By the size in front of it, and by the bit behind it that says so
  * (malloc/malloc.c of glibc: struct malloc_chunk, PREV_INUSE, IS_MMAPPED). Small ones that wait in a cache have that bit, too. *SIZE becomes what it
@@ -372,25 +385,15 @@ struct look {
 	unsigned char bytes[CONTENT_BYTES];
 };
 
-/* The part of a block that tells one object from another: not the collector's links, nor the reference count. */
 static void judge_content(struct survey *s, struct look *l, const struct remote_item *item)
 {
 	struct sample *m = l->sample;
-	uint64_t type = 0, content;
-	uint32_t off = 0;
+	uint64_t content = item->ok ? py_block__content(s->py, l->addr, m->size, l->bytes, item->size, m->type) : 0;
 
-	if (!item->ok) {
+	if (!content) {
 		m->state = DEAD;
 		return;
 	}
-	if (m->type) {
-		if (py_block__object(s->py, l->addr, m->size, l->bytes, item->size, &type, &off) || type != m->type) {
-			m->state = DEAD;
-			return;
-		}
-		off += 8;
-	}
-	content = off < item->size ? hash_of(l->bytes + off, item->size - off) : 1;
 	s->looks += m->state == STABLE;
 	s->reused += m->state == STABLE && m->content != content;
 	m->state = m->content == content ? STABLE : CHANGING;
@@ -674,7 +677,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 	} else {
 		out->weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;
 		out->kind_samples = k->samples[tier];
-		out->garbage = k->garbage;
+		out->passing = k->garbage || k->is_replaced;
 	}
 	return SURVEY_COUNTS;
 }
@@ -686,7 +689,7 @@ bool survey__next_gap(const struct survey *s, size_t *i, struct survey_gap *out)
 
 		if (k->gained < GAP_MIN_OBJECTS || k->samples[0] || k->samples[1])
 			continue;
-		*out = (struct survey_gap){ k->key.type, k->gained, k->gained_bytes, k->garbage };
+		*out = (struct survey_gap){ k->key.type, k->gained, k->gained_bytes, k->garbage || k->is_replaced };
 		return true;
 	}
 	return false;

@@ -9,7 +9,8 @@
  * stands for as many as the gate says, and its end is judged by libc's own words before and behind it.
  *
  * Now and then it is asked of some of what each kind has gained who holds it (held.h): what only holds each other is garbage, which grows until the
- * collector's next full run, and no leak, unless the program has switched the collector off or freezes what there is.
+ * collector's next full run, and no leak, unless the program has switched the collector off or freezes what there is. And whether it is replaced by
+ * others all the time (replaced.h).
  *
  * As long as the gate was never shut all this is idle: everything was recorded, each block stands for itself.
  */
@@ -44,7 +45,7 @@ enum survey_fate {
 struct survey_answer {
 	double weight;         /* how many it stands for */
 	uint32_t kind_samples; /* how many of its kind are in the sample; SURVEY_ALL: nothing is missing, SURVEY_UNKNOWN: not known of how many */
-	bool garbage;          /* most of what its kind has gained is, and the collector has not come to it */
+	bool passing;          /* most of what its kind has gained is garbage that the collector has not come to, or is replaced all the time */
 };
 /* TYPE: of the object in it, 0: none. */
 #define SURVEY_ALL UINT32_MAX
@@ -55,7 +56,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 struct survey_gap {
 	uint64_t type;      /* 0: no object */
 	int64_t objects, bytes;
-	bool garbage;
+	bool passing;       /* as above */
 };
 bool survey__next_gap(const struct survey *s, size_t *i, struct survey_gap *out);
 

@@ -69,7 +69,7 @@ static void *calibrate(void *arg)
 {
 	struct tracers *all = arg;
 
-	calibrate__probes(all->multi, &all->cost);
+	calibrate__probes(all->multi, all->opts.budget > 0, &all->cost);
 	return NULL;
 }
 
@@ -481,6 +481,11 @@ void tracer__follow_tables(struct tracer *t, bool stopped)
 const char *tracer__gap(const struct tracer *t)
 {
 	return *t->gap ? t->gap : NULL;
+}
+
+bool tracer__is_tearing_down(const struct tracer *t)
+{
+	return tracer__state(t)->finalized && !t->all->opts.stop_at_finalize;
 }
 
 /* What its parent had put in place of the engine's allocators is what it has itself. */

@@ -68,6 +68,9 @@ void tracer__hold(const struct tracer *t);
 void tracer__follow_tables(struct tracer *t, bool stopped);
 const char *tracer__gap(const struct tracer *t);
 
+/* Its interpreter tears down while we read it: not so where the programs stop it for that (stop_at_finalize). */
+bool tracer__is_tearing_down(const struct tracer *t);
+
 /* What stands in its tables. */
 const struct allocators *tracer__allocators(const struct tracer *t);
 struct engine *tracer__engine(const struct tracer *t);

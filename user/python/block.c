@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hash.h"
 #include "object.h"
 #include "python.h"
 #include "shape.h"
@@ -44,4 +45,18 @@ int py_block__object(const struct py_interp *py, uint64_t addr, uint64_t size, c
 		return 0;
 	}
 	return -ENOENT;
+}
+
+uint64_t py_block__content(const struct py_interp *py, uint64_t addr, uint64_t size, const void *first, size_t first_size, uint64_t type)
+{
+	const unsigned char *bytes = first;
+	uint64_t found;
+	uint32_t off = 0;
+
+	if (type) {
+		if (py_block__object(py, addr, size, first, first_size, &found, &off) || found != type)
+			return 0;
+		off += sizeof(uint64_t); /* ob_refcnt */
+	}
+	return off < first_size ? hash__bytes(HASH_START, bytes + off, first_size - off) ?: 1 : 1;
 }

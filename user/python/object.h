@@ -27,6 +27,12 @@ int py_type__stamp(const struct py_interp *py, uint64_t addr, uint64_t *stamp);
 int py_block__object(const struct py_interp *py, uint64_t addr, uint64_t size, const void *first, size_t first_size,
 		     uint64_t *type, uint32_t *object_off);
 
+/*
+ * A hash of what tells one object of TYPE in this block from another: neither its reference count nor what comes before the object. FIRST as above, and all that
+ * is looked at. TYPE 0: a buffer. 0: the block holds no object of TYPE; else never 0.
+ */
+uint64_t py_block__content(const struct py_interp *py, uint64_t addr, uint64_t size, const void *first, size_t first_size, uint64_t type);
+
 enum block_use {
 	USE_UNKNOWN,     /* "(buffer)" */
 	USE_LIST_ITEMS,  /* "list items" */
@@ -66,9 +72,10 @@ size_t py_object__owned(const struct py_interp *py, uint64_t object, const struc
 
 /*
  * How many dead objects of a TYPE (or memory of an enum block_use) the interpreter keeps in a free list; 0: none, or not known.
- * PyDict_MAXFREELIST (for key tables, too), PyList_MAXFREELIST, PyFloat_MAXFREELIST, PyFrame_MAXFREELIST: the same from 2.7 to 3.12.
+ * PyDict_MAXFREELIST (for key tables, too), PyList_MAXFREELIST, PyFloat_MAXFREELIST: the same from 2.7 to 3.12; PyFrame_MAXFREELIST (to 3.10). WATCHED: what
+ * comes out of them is seen, but for frames.
  */
-uint32_t py_type__recycled_max(const struct py_interp *py, uint64_t type);
+uint32_t py_type__recycled_max(const struct py_interp *py, uint64_t type, bool watched);
 
 /*
  * What CPython's function FUNCTION (a symbol, compiler suffixes like ".part.0" allowed) allocates buffers for, where that is one thing

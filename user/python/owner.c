@@ -175,11 +175,13 @@ size_t py_object__buffers(const struct py_interp *py, uint64_t object, uint64_t 
 	return py_type__owner(py, type, &owner) ? 0 : py_object__owned(py, object, &owner, out, max);
 }
 
-uint32_t py_type__recycled_max(const struct py_interp *py, uint64_t type)
+uint32_t py_type__recycled_max(const struct py_interp *py, uint64_t type, bool watched)
 {
+	if (type == py->types.frame)
+		return type && !(py->major == 3 && py->minor >= 11) ? 200 : 0;
+	if (watched)
+		return 0;
 	if (type == py->types.float_)
 		return type ? 100 : 0;
-	if (type == py->types.frame)
-		return type ? 200 : 0;
 	return type == USE_DICT_KEYS || (type && (type == py->types.dict || type == py->types.list)) ? 80 : 0;
 }

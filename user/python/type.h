@@ -12,7 +12,9 @@ struct py_interp;
 #define TYPE_HEAP (1UL << 9)
 #define TYPE_READY (1UL << 12)
 #define TYPE_GC (1UL << 14)
+#define TYPE_LONG_SUBCLASS (1UL << 24)
 #define TYPE_LIST_SUBCLASS (1UL << 25)
+#define TYPE_TUPLE_SUBCLASS (1UL << 26)
 #define TYPE_STRING_SUBCLASS (1UL << 27) /* 2.7: str; later bytes */
 #define TYPE_STR_SUBCLASS (1UL << 28)
 #define TYPE_DICT_SUBCLASS (1UL << 29)

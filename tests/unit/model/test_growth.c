@@ -319,23 +319,36 @@ static void absent_is_zero_and_is_forgotten(void **state)
 	teardown(&f);
 }
 
-static void a_few_bytes_are_not_growing_yet(void **state)
+/* A row that gains BYTES in each tick. */
+static enum verdict gaining(const char *type, int bytes)
 {
 	struct growth_row row;
 	struct fixture f;
 
-	(void)state;
-	for (int bytes = 8; bytes <= 64; bytes *= 8) {
-		setup(&f, GROUP_STACK);
-		for (int t = 1; t <= 5 * TICKS_PER_INTERVAL; t++) {
-			begin(&f);
-			add(&f, "dict", stack(&f, 1, 1), bytes * t);
-			end(&f);
-		}
-		assert_int_equal(growth__top(f.g, 1, &row), 1);
-		assert_int_equal(row.verdict, bytes == 8 ? VERDICT_WARMING : VERDICT_GROWING);
-		teardown(&f);
+	setup(&f, GROUP_STACK);
+	for (int t = 1; t <= 5 * TICKS_PER_INTERVAL; t++) {
+		begin(&f);
+		add(&f, type, stack(&f, 1, 1), bytes * t);
+		end(&f);
 	}
+	assert_int_equal(growth__top(f.g, 1, &row), 1);
+	teardown(&f);
+	return row.verdict;
+}
+
+static void a_few_bytes_are_not_growing_yet(void **state)
+{
+	(void)state;
+	assert_int_equal(gaining("dict", 8), VERDICT_WARMING);
+	assert_int_equal(gaining("dict", 64), VERDICT_GROWING);
+}
+
+/* Of memory that is no object 8 KiB are. */
+static void a_few_buffers_are_not_growing_yet(void **state)
+{
+	(void)state;
+	assert_int_equal(gaining("dict keys", 64), VERDICT_WARMING);
+	assert_int_equal(gaining("dict keys", 1024), VERDICT_GROWING);
 }
 
 static void rss_below_an_old_peak_delays(void **state)
@@ -477,6 +490,7 @@ int main(void)
 		cmocka_unit_test(groups),
 		cmocka_unit_test(absent_is_zero_and_is_forgotten),
 		cmocka_unit_test(a_few_bytes_are_not_growing_yet),
+		cmocka_unit_test(a_few_buffers_are_not_growing_yet),
 		cmocka_unit_test(rss_below_an_old_peak_delays),
 		cmocka_unit_test(what_a_free_list_holds_is_not_growing),
 		cmocka_unit_test(thinning_loses_no_extremes),
