@@ -15,6 +15,9 @@ struct {
 	__type(value, struct proc_state);
 } procs SEC(".maps");
 
+/* Budget mode: hits by place since user space set it back, of all processes. Racing threads may lose some. */
+__u32 recycle_hits[RECYCLE_MAX];
+
 /* tgid -> slot, when more than one process is traced. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -538,11 +538,13 @@ int recycled(struct pt_regs *ctx)
 	block_key key;
 	__u32 slot, kind;
 
+	cookie = bpf_get_attach_cookie(ctx);
+	if (cfg.budget && cookie >> RECYCLE_PLACE_SHIFT < RECYCLE_MAX)
+		recycle_hits[cookie >> RECYCLE_PLACE_SHIFT]++;
 	ps = gated_proc(&slot, &id, HIT_OTHER);
 	if (!ps)
 		return 0;
 	start = event_begin(ps, &ps->events);
-	cookie = bpf_get_attach_cookie(ctx);
 	kind = cookie & 0xff;
 	bpf_probe_read_kernel(&value, sizeof(value), (void *)ctx + (cookie >> 8 & 0xff));
 	object = value;

@@ -272,6 +272,8 @@ enum arg_reg { ARG_SI, ARG_DX, ARG_DI, ARG_AX, ARG_CX };
  * struct pt_regs) the loaded count or head is, and in which the interpreter state that it was loaded from.
  */
 enum recycle_kind { RECYCLE_DICT, RECYCLE_KEYS, RECYCLE_LIST, RECYCLE_TUPLE, RECYCLE_FLOAT, RECYCLE_KINDS };
+#define RECYCLE_MAX 512
+#define RECYCLE_PLACE_SHIFT 32 /* then which place it is */
 #define RECYCLE_COOKIE(kind, reg_off, base_off) ((__u64)(kind) | (__u64)(reg_off) << 8 | (__u64)(base_off) << 16)
 
 /* Set before load; constant for the verifier. */

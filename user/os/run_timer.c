@@ -118,16 +118,19 @@ static void stop(struct run_timer *t)
 		poll(&t->fds[i], 1, 0);
 }
 
-int run_timer__wait(struct run_timer *t, uint64_t run_ns, uint64_t most_ns, int wake_fd)
+int run_timer__start(struct run_timer *t, uint64_t run_ns)
 {
 	uint64_t period = run_ns < RUN_MIN_NS ? RUN_MIN_NS : run_ns;
-	int err = 0;
 
-	t->fds[0] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
-	for (size_t i = 1; i < t->cnt && !err; i++)
-		if (ioctl(t->fds[i].fd, PERF_EVENT_IOC_PERIOD, &period) || ioctl(t->fds[i].fd, PERF_EVENT_IOC_REFRESH, 1))
-			err = -errno;
-	err = err ?: wait_for_any(t, most_ns);
 	stop(t);
-	return err;
+	for (size_t i = 1; i < t->cnt; i++)
+		if (ioctl(t->fds[i].fd, PERF_EVENT_IOC_PERIOD, &period) || ioctl(t->fds[i].fd, PERF_EVENT_IOC_REFRESH, 1))
+			return -errno;
+	return 0;
+}
+
+int run_timer__await(struct run_timer *t, uint64_t most_ns, int wake_fd)
+{
+	t->fds[0] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
+	return wait_for_any(t, most_ns);
 }

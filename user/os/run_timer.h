@@ -17,9 +17,11 @@ int run_timer__new(pid_t pid, struct run_timer **out);
 void run_timer__free(struct run_timer *t); /* NULL is fine */
 
 /*
- * Waits until a thread has run for RUN_NS (at least 10 us) from now on. 0; -ETIMEDOUT after MOST_NS; -ECANCELED: WAKE_FD can be read; or
- * -errno. Costs the process one interrupt, and a little whenever one of its threads begins to run.
+ * Goes off when a thread has run for RUN_NS (at least 10 us) from now on. 0 or -errno. Costs the process one interrupt, and a little whenever one of its
+ * threads begins to run.
  */
-int run_timer__wait(struct run_timer *t, uint64_t run_ns, uint64_t most_ns, int wake_fd);
+int run_timer__start(struct run_timer *t, uint64_t run_ns);
+/* Until it goes off. 0; -ETIMEDOUT after MOST_NS: it goes on; -ECANCELED: WAKE_FD can be read; or -errno. */
+int run_timer__await(struct run_timer *t, uint64_t most_ns, int wake_fd);
 
 #endif

@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "clock.h"
 #include "elf_file.h"
 #include "engine.h"
 #include "layout.h"
@@ -38,6 +39,7 @@ struct engine {
 	struct alloc_probes probes; /* none placed: as they are to be made */
 	struct gc_probe gc;
 	struct recycle_point recycle[RECYCLE_MAX];
+	uint64_t recycle_met_ns[RECYCLE_MAX]; /* budget mode: when hits were found last (CLOCK_MONOTONIC); 0: never */
 	size_t recycle_cnt;
 	struct uprobe_target target;
 	struct bpf_link *exec_link, *fork_link, *exit_link;
@@ -439,21 +441,56 @@ static int attach_gc(struct engine *e, struct uprobe_links *links)
 	return 0;
 }
 
-static int attach_recycling(const struct engine *e, const struct uprobe_target *target, struct uprobe_links *links)
+#define MET_FOR_NS 60000000000ULL
+
+struct heat {
+	uint32_t hits, place;
+};
+
+static int by_hits(const void *a, const void *b)
+{
+	const struct heat *x = a, *y = b;
+
+	return x->hits != y->hits ? (x->hits > y->hits ? 1 : -1) : (x->place > y->place) - (x->place < y->place);
+}
+
+static int attach_places(const struct engine *e, const struct uprobe_target *target, const uint16_t *places, size_t cnt, struct uprobe_links *links)
 {
 	const struct bpf_program *prog = e->opts.probes == TRACER_FULL ? e->skel->progs.recycled : e->skel->progs.nothing;
 	uint64_t offs[RECYCLE_MAX], cookies[RECYCLE_MAX];
 	int err;
 
-	for (size_t i = 0; i < e->recycle_cnt; i++) {
-		err = elf_file__addr_to_off(e->elf, e->recycle[i].addr, &offs[i]);
+	for (size_t i = 0; i < cnt; i++) {
+		const struct recycle_point *point = &e->recycle[places[i]];
+
+		err = elf_file__addr_to_off(e->elf, point->addr, &offs[i]);
 		if (err)
 			return err;
-		cookies[i] = e->recycle[i].cookie;
+		cookies[i] = point->cookie | (uint64_t)places[i] << RECYCLE_PLACE_SHIFT;
 	}
-	if (!e->recycle_cnt)
-		return 0;
-	return uprobe__attach_cookies(target, bpf_program__fd(prog), offs, cookies, e->recycle_cnt, links);
+	return cnt ? uprobe__attach_cookies(target, bpf_program__fd(prog), offs, cookies, cnt, links) : 0;
+}
+
+/* Budget mode: all places, those that were met least first; returns how many have not been met lately. */
+static size_t order_places(struct engine *e, uint16_t *places)
+{
+	uint64_t now = clock__now_ns(), met;
+	struct heat order[RECYCLE_MAX];
+	size_t unmet = 0;
+
+	for (size_t i = 0; i < e->recycle_cnt; i++) {
+		uint32_t hits = __atomic_exchange_n(&e->skel->bss->recycle_hits[i], 0, __ATOMIC_RELAXED);
+
+		if (hits)
+			__atomic_store_n(&e->recycle_met_ns[i], now, __ATOMIC_RELAXED);
+		met = __atomic_load_n(&e->recycle_met_ns[i], __ATOMIC_RELAXED);
+		order[i] = (struct heat){ !met || now > met + MET_FOR_NS ? 0 : hits + 1, i };
+		unmet += !order[i].hits;
+	}
+	qsort(order, e->recycle_cnt, sizeof(*order), by_hits);
+	for (size_t i = 0; i < e->recycle_cnt; i++)
+		places[i] = order[i].place;
+	return unmet;
 }
 
 static bool is_dead(const void *ctx, uint32_t slot)
@@ -488,6 +525,7 @@ int engine__inherit(struct engine *e, uint32_t parent_slot, uint32_t child_slot)
 
 int engine__attach(struct engine *e, const char *path, pid_t pid, struct engine_probes *probes, char *why, size_t why_size)
 {
+	uint16_t places[RECYCLE_MAX];
 	int err = 0;
 
 	e->target = (struct uprobe_target){ .path = path, .pid = pid, .multi = e->multi };
@@ -499,29 +537,92 @@ int engine__attach(struct engine *e, const char *path, pid_t pid, struct engine_
 	}
 	err = err ?: attach_gc(e, &probes->links);
 	if (!e->opts.budget) {
-		err = err ?: attach_recycling(e, &e->target, &probes->links);
+		for (size_t i = 0; i < e->recycle_cnt; i++)
+			places[i] = i;
+		err = err ?: attach_places(e, &e->target, places, e->recycle_cnt, &probes->links);
 		e->probe_cnt += e->recycle_cnt;
 	}
 	return err ? say(why, why_size, err, "cannot place the probes") : 0;
 }
 
-int engine__open_gate(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, struct uprobe_links *makes,
-		      struct uprobe_links *ends)
+/* How many places the link has that begins with the FIRST of those that were not met. */
+static size_t in_link(const struct gate_links *links, size_t first)
 {
-	const struct uprobe_target target = { .path = path, .pid = pid, .multi = e->multi };
+	size_t left = links->unmet_cnt - first;
+
+	return left < UNMET_LINK ? left : UNMET_LINK;
+}
+
+static bool any_met(const struct engine *e, const uint16_t *places, size_t cnt)
+{
+	for (size_t i = 0; i < cnt; i++)
+		if (__atomic_load_n(&e->skel->bss->recycle_hits[places[i]], __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+void gate_links__sort(const struct engine *e, struct gate_links *links)
+{
+	for (size_t i = links->unmet.cnt; i-- > 0;)
+		if (any_met(e, links->order + i * UNMET_LINK, in_link(links, i * UNMET_LINK)))
+			uprobe_links__move_one(&links->ends, &links->unmet, i); /* else it goes with the rest */
+}
+
+void gate_links__close(struct gate_links *links)
+{
+	uprobe_links__close(&links->makes);
+	uprobe_links__close(&links->ends);
+	uprobe_links__close(&links->unmet);
+}
+
+size_t gate_links__places(const struct gate_links *links)
+{
+	return links->makes.places + links->ends.places + links->unmet.places;
+}
+
+static struct alloc_probes probes_of(const struct engine *e, pid_t pid)
+{
 	struct alloc_probes probes = e->probes;
-	int err;
 
 	probes.pid = pid;
-	/* What is met most comes last: until all are in place, hits cost and tell nothing. */
-	err = alloc_probes__attach_briefly(&probes, a, path, false, makes, ends);
-	err = err ?: attach_recycling(e, &target, ends);
-	err = err ?: engine__attach_libc(e, pid, makes, ends);
-	err = err ?: alloc_probes__attach_briefly(&probes, a, path, true, makes, ends);
-	if (err) {
-		uprobe_links__close(makes);
-		uprobe_links__close(ends);
-	}
+	return probes;
+}
+
+int engine__prepare_gate(struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool unmet, struct gate_links *links)
+{
+	const struct uprobe_target target = { .path = path, .pid = pid, .multi = e->multi };
+	const struct alloc_probes probes = probes_of(e, pid);
+	int err = 0;
+
+	links->unmet_cnt = order_places(e, links->order);
+	for (size_t i = 0; unmet && i < links->unmet_cnt && !err; i += UNMET_LINK)
+		err = attach_places(e, &target, links->order + i, in_link(links, i), &links->unmet);
+	err = err ?: alloc_probes__attach_briefly(&probes, a, path, false, &links->makes, &links->ends);
+	if (err)
+		gate_links__close(links);
+	return err;
+}
+
+int engine__open_gate(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool halt, struct gate_links *links)
+{
+	const struct uprobe_target target = { .path = path, .pid = pid, .multi = e->multi };
+	const struct alloc_probes probes = probes_of(e, pid);
+	const uint16_t *met = links->order + links->unmet_cnt;
+	const size_t met_cnt = e->recycle_cnt - links->unmet_cnt;
+	uint16_t places[RECYCLE_MAX];
+	int err = 0;
+
+	for (size_t i = 0; i < met_cnt; i++)
+		places[i] = met[halt ? met_cnt - 1 - i : i];
+	/* Otherwise what is met most comes last: until all are in place, hits cost and tell nothing. */
+	if (halt)
+		err = alloc_probes__attach_briefly(&probes, a, path, true, &links->makes, &links->ends);
+	err = err ?: attach_places(e, &target, places, met_cnt, &links->ends);
+	err = err ?: engine__attach_libc(e, pid, &links->makes, &links->ends);
+	if (!halt)
+		err = err ?: alloc_probes__attach_briefly(&probes, a, path, true, &links->makes, &links->ends);
+	if (err)
+		gate_links__close(links);
 	return err;
 }
 

@@ -54,11 +54,31 @@ int engine__attach(struct engine *e, const char *path, pid_t pid, struct engine_
 void engine_probes__close(struct engine_probes *probes);
 
 /*
- * Budget mode, for one process: engine__attach() leaves out what is in place at times only. MAKES: the links of what makes blocks; ENDS: of
- * what ends or changes them. May be called by any thread. A: what stands in its tables. -errno: none are in place.
+ * Budget mode: what is in place at times only. UNMET is placed first and removed last, by itself: at each probe that the process meets while others are
+ * placed or removed it waits for its memory map (measured on 6.18: some 100 us for each of those).
  */
-int engine__open_gate(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, struct uprobe_links *makes,
-		      struct uprobe_links *ends);
+struct gate_links {
+	struct uprobe_links makes; /* what makes blocks */
+	struct uprobe_links ends;  /* what ends or changes blocks */
+	struct uprobe_links unmet; /* free lists' places that no process has met lately, UNMET_LINK of them each */
+	uint16_t order[RECYCLE_MAX]; /* all places, numbers: those that nothing has met lately, then the others, the last is met most */
+	size_t unmet_cnt;
+};
+
+/* Each link costs its making, and its places go one after the other: what is met there meanwhile costs, too. */
+#define UNMET_LINK 8
+
+/*
+ * For one process; engine__attach() leaves these out. May be called by any thread. First what it seldom meets, with the UNMET or without: each place costs
+ * it something, met or not; then what it meets all the time. HALT: it is to get no further than it is now: what it meets most comes first, and it waits there
+ * while the others are placed. A: what stands in its tables. -errno: none are in place.
+ */
+int engine__prepare_gate(struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool unmet, struct gate_links *links);
+int engine__open_gate(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool halt, struct gate_links *links);
+size_t gate_links__places(const struct gate_links *links);
+/* What was met in this opening goes from UNMET to ENDS: to be removed before the rest. */
+void gate_links__sort(const struct engine *e, struct gate_links *links);
+void gate_links__close(struct gate_links *links);
 
 /* 2.7: what the interpreter takes from libc without a table between. Never for all processes: libc is everyone's. As above. */
 int engine__attach_libc(const struct engine *e, pid_t pid, struct uprobe_links *makes, struct uprobe_links *ends);

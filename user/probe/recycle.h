@@ -13,8 +13,7 @@
 struct py_freelists;
 struct py_interp;
 
-#define RECYCLE_MAX 512
-
+/* At most RECYCLE_MAX of shared.h. */
 struct recycle_point {
 	uint64_t addr;
 	uint64_t cookie; /* RECYCLE_COOKIE of shared.h */

@@ -73,19 +73,39 @@ static int links_add(struct uprobe_links *links, int id, bool kept)
 	return 0;
 }
 
-int uprobe_links__move(struct uprobe_links *to, struct uprobe_links *from)
+static int make_room(struct uprobe_links *to, const struct uprobe_links *from, size_t cnt)
 {
-	int *ids = to->cnt && from->cnt && to->kept != from->kept ? NULL : realloc(to->ids, (to->cnt + from->cnt + 1) * sizeof(*ids));
+	int *ids = to->cnt && from->cnt && to->kept != from->kept ? NULL : realloc(to->ids, (to->cnt + cnt + 1) * sizeof(*ids));
 
 	if (!ids)
 		return -ENOMEM;
-	for (size_t i = 0; i < from->cnt; i++)
-		ids[to->cnt + i] = from->ids[i];
 	to->ids = ids;
 	to->kept = from->cnt ? from->kept : to->kept;
-	to->cnt += from->cnt;
+	return 0;
+}
+
+int uprobe_links__move(struct uprobe_links *to, struct uprobe_links *from)
+{
+	int err = make_room(to, from, from->cnt);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < from->cnt; i++)
+		to->ids[to->cnt++] = from->ids[i];
+	to->places += from->places;
 	free(from->ids);
 	*from = (struct uprobe_links){};
+	return 0;
+}
+
+int uprobe_links__move_one(struct uprobe_links *to, struct uprobe_links *from, size_t i)
+{
+	int err = make_room(to, from, 1);
+
+	if (err)
+		return err;
+	to->ids[to->cnt++] = from->ids[i];
+	memmove(from->ids + i, from->ids + i + 1, (--from->cnt - i) * sizeof(*from->ids));
 	return 0;
 }
 
@@ -132,6 +152,7 @@ static int attach(const struct uprobe_target *t, int prog_fd, const struct place
 		if (l->has_cookies)
 			memcpy(l->cookies, places->cookies + i, l->cnt * sizeof(*l->cookies));
 		err = attach_link(l, prog_fd, links);
+		links->places += err || returns ? 0 : l->cnt;
 	}
 	free(l);
 	return err;

@@ -28,6 +28,7 @@ struct uprobe_target {
 struct uprobe_links {
 	int *ids; /* the keeper's numbers (keeper.h); descriptors of this process where none runs */
 	size_t cnt;
+	size_t places; /* where there is a breakpoint; of a place with two links, entry and return, one counts */
 	bool kept;
 };
 
@@ -42,6 +43,8 @@ int uprobe__attach_cookies(const struct uprobe_target *t, int prog_fd, const uin
 			   struct uprobe_links *links);
 /* Hands FROM's links over to TO. 0 or -ENOMEM. */
 int uprobe_links__move(struct uprobe_links *to, struct uprobe_links *from);
+/* Only the I-th, without its places: how many it has is not known. */
+int uprobe_links__move_one(struct uprobe_links *to, struct uprobe_links *from, size_t i);
 void uprobe_links__close(struct uprobe_links *links);
 
 #endif

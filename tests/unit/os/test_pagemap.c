@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -108,6 +109,37 @@ static void touched_by_entries(void **state)
 	what_was_touched_is_told(false);
 }
 
+/* Resident pages of this process: the page of zeros is none of them. */
+static long resident(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	char line[256];
+	long kb = -1;
+
+	while (f && kb < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "Rss: %ld kB", &kb);
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+/* Some kernels for guests give each page that is read one of its own (pvm_no_zero_page). */
+static bool kernel_shares_zeros(void)
+{
+	const size_t cnt = 1024;
+	volatile unsigned char *at = mmap(NULL, cnt * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long before;
+
+	assert_true(at != MAP_FAILED);
+	madvise((void *)at, cnt * PAGE, MADV_NOHUGEPAGE);
+	before = resident();
+	for (size_t i = 0; i < cnt; i++)
+		assert_int_equal(at[i * PAGE], 0);
+	before = resident() - before;
+	munmap((void *)at, cnt * PAGE);
+	return before < (long)(cnt * PAGE / 1024 / 2);
+}
+
 /* A page that was only read is the kernel's page of zeros. */
 static void zeros_are_not_told(void **state)
 {
@@ -115,7 +147,7 @@ static void zeros_are_not_told(void **state)
 	unsigned char *at = make_pages(), *seen = malloc(PAGES);
 
 	(void)state;
-	if (!p)
+	if (!p || !kernel_shares_zeros())
 		skip();
 	assert_int_equal(*(volatile unsigned char *)(at + 5 * PAGE), 0);
 	at[6 * PAGE] = 1;

@@ -45,12 +45,17 @@ static void skip_without_perf(int err)
 		skip();
 }
 
+static int wait_for(struct run_timer *t, uint64_t run_ns, uint64_t most_ns, int wake_fd)
+{
+	return run_timer__start(t, run_ns) ?: run_timer__await(t, most_ns, wake_fd);
+}
+
 static int wait_once(pid_t pid, uint64_t run_ns, uint64_t most_ns, int wake_fd)
 {
 	struct run_timer *t = NULL;
 	int err = run_timer__new(pid, &t);
 
-	err = err ?: run_timer__wait(t, run_ns, most_ns, wake_fd);
+	err = err ?: wait_for(t, run_ns, most_ns, wake_fd);
 	run_timer__free(t);
 	return err;
 }
@@ -106,11 +111,35 @@ static void one_wait_after_the_other(void **state)
 	err = run_timer__new(pid, &t);
 	/* more than the buffer has room for */
 	for (i = 0; i < 1000 && !err; i++)
-		err = run_timer__wait(t, MS / 10, PATIENCE_NS, wake_fd);
+		err = wait_for(t, MS / 10, PATIENCE_NS, wake_fd);
 	run_timer__free(t);
 	assert_true(end(pid) >= i * MS / 10);
 	skip_without_perf(err);
 	assert_int_equal(err, 0);
+	close(wake_fd);
+}
+
+static void it_goes_on_when_waiting_was_too_short(void **state)
+{
+	int wake_fd = eventfd(0, EFD_CLOEXEC), err, waits = 0;
+	pid_t pid = start(true);
+	struct run_timer *t = NULL;
+	uint64_t ran;
+
+	(void)state;
+	err = run_timer__new(pid, &t);
+	err = err ?: run_timer__start(t, 50 * MS);
+	if (!err)
+		do {
+			err = run_timer__await(t, 5 * MS, wake_fd);
+			waits++;
+		} while (err == -ETIMEDOUT && waits < 20000);
+	run_timer__free(t);
+	ran = end(pid);
+	skip_without_perf(err);
+	assert_int_equal(err, 0);
+	assert_true(waits > 5);
+	assert_true(ran >= 45 * MS);
 	close(wake_fd);
 }
 
@@ -128,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_has_run_for_so_long),
+		cmocka_unit_test(it_goes_on_when_waiting_was_too_short),
 		cmocka_unit_test(time_in_which_it_waits_does_not_count),
 		cmocka_unit_test(it_can_be_called_off),
 		cmocka_unit_test(one_wait_after_the_other),
