@@ -16,6 +16,7 @@ Each is answered by one line: "done JSON". End of input ends the program, so tha
 
 A program says in its module-level TRUTH what it leaks; a value there may be a dict keyed by the
 lowest CPython version it holds for ({"2.7": ..., "3.11": ...}). "since" is the lowest version that the program runs on,
+"settles" after how many rounds nothing is left of what it held before them (a run then says "settled TIME"),
 "holder" what refs must name (a kind of root, or part of the way), "at_once" on how many interpreters it may run at a time where it would else not keep its rate.
 """
 import gc
@@ -95,7 +96,7 @@ def _say(word, value):
         data = data[os.write(1, data):]
 
 
-def _work(leak, churn, source, count, period, deadline):
+def _work(leak, churn, source, count, period, deadline, settles=None):
     """The only place a round is started from, so that every leak has one stack. Returns the rounds made."""
     made = 0
     due = monotonic()
@@ -116,6 +117,8 @@ def _work(leak, churn, source, count, period, deadline):
             due += period
         leak()
         made += 1
+        if made == settles:
+            _say("settled", time.time())
         if churn is not None and (period or made % 16 == 0):
             churn()
     return made
@@ -203,6 +206,7 @@ def _oracle(leak, churn, source, rounds):
 def serve(leak, drop, churn=small_churn, warm=64, commands=None):
     """Warm up, say ready, obey. LEAK is one round, DROP forgets all; COMMANDS adds words of the program's own."""
     truth = getattr(sys.modules["__main__"], "TRUTH", {})
+    settles = truth.get("settles")
     per_round = resolve(truth.get("per_round", {}).get("objects"))
     source = _Input()
     if churn is not None and sys.version_info < (3,):
@@ -225,7 +229,7 @@ def serve(leak, drop, churn=small_churn, warm=64, commands=None):
         answer = {}
         if word in ("run", "round"):
             if word == "run":
-                made = _work(leak, churn, source, 1 << 60, 1 / float(args[1]), began + float(args[0]))
+                made = _work(leak, churn, source, 1 << 60, 1 / float(args[1]), began + float(args[0]), settles)
             else:
                 made = _work(leak, churn, source, int(args[0]), 0, 0)
             leaked += made

@@ -3,6 +3,7 @@
 
 PYLEAK          the tool (default build/pyleak-bpf)
 PYLEAK_ROOTS, PYLEAK_SAMPLE  see check-interpreters.sh (PYLEAK_ROTATE=N fixes which programs the sample has)
+PYLEAK_EVERYWHERE=1          each program of the corpus and each allocator on each interpreter, not on a few of them (make check-everywhere)
 PYLEAK_ROUNDS   attach/detach rounds (default 30)
 PYLEAK_COUNTS   a file that gets "passed=N failed=N skipped=N"
 CI=true         what is missing fails a test instead of skipping it; only pyenv may be missing
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+import zlib
 
 import pytest
 
@@ -25,6 +27,7 @@ CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 # set here, so that the workers of one run agree
 os.environ.setdefault("PYLEAK_ROTATE", str(int(time.time()) // 86400))
 ROTATE = int(os.environ["PYLEAK_ROTATE"])
+OTHERS = 3
 
 ALL = interpreters.find()
 collect_ignore = [] if os.environ.get("PYLEAK_ROOTS") else ["test_roots.py"]
@@ -43,6 +46,15 @@ def programs(kind):
     return [found[(ROTATE * count + number) % len(found)] for number in range(count)]
 
 
+def some(found, what):
+    """The interpreters that WHAT (any text) runs on: Debian's and a few others, those other ones each day."""
+    if os.environ.get("PYLEAK_EVERYWHERE") or os.environ.get("PYLEAK_ROOTS"):
+        return found
+    always, others = found[:1], [each for each in found[1:] if not each.missing]
+    first = ROTATE * OTHERS + zlib.crc32(what.encode())
+    return always + [others[(first + number) % len(others)] for number in range(min(OTHERS, len(others)))]
+
+
 def program_name(path):
     return os.path.basename(path)[:-3]
 
@@ -55,6 +67,7 @@ def matrix(kind):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "sampled: on some interpreters, other ones each day (PYLEAK_EVERYWHERE: on all)")
     config.addinivalue_line("markers", "corpus(kind): once for each program, which is the fixture of that name")
 
 
@@ -70,6 +83,19 @@ def pytest_generate_tests(metafunc):
     elif "interpreter" in names:
         found = [each for each in ALL if each.version >= (3,) or metafunc.module.__name__ in WITH_27]
         metafunc.parametrize("interpreter", found, ids=interpreters.name, indirect=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of those that are marked as sampled: each combination of the other parameters on some interpreters."""
+    kept, left = [], []
+    for item in items:
+        chosen = True
+        if item.get_closest_marker("sampled") and "interpreter" in item.callspec.params:
+            found = item.callspec.params["interpreter"]
+            chosen = found in some(ALL, item.nodeid.replace(interpreters.name(found), ""))
+        (kept if chosen else left).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 def unusable(why, may_miss=False):

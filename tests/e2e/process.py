@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Child processes whose lines are awaited with a deadline: the traced program and the tracer."""
+import functools
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -17,6 +19,13 @@ if os.sep in PYLEAK:
 
 # A loaded machine may be slow; a test that passes never waits this long.
 PATIENCE = float(os.environ.get("PYLEAK_PATIENCE", "30"))
+
+
+@functools.lru_cache(maxsize=None)
+def dearness():
+    """How many microseconds one hit takes here, at least 1: as many times longer the same budget needs for the same sample, and the kernel for its work."""
+    told = subprocess.run([PYLEAK, "doctor"], stdout=subprocess.PIPE, universal_newlines=True, timeout=PATIENCE).stdout
+    return max(1, float(re.search(r"cost of a probe +([0-9.]+) us", told).group(1)))
 
 
 class Gone(AssertionError):

@@ -25,6 +25,7 @@ PROGRAM = os.path.join(HERE, "programs", "allocators.py")
 SIZES = {"__main__.Session": (32, 64), "dict": (64, 80), "bytes": (433, 448)}  # to 3.7 the GC head has 32 bytes
 SLACK = 16
 
+pytestmark = pytest.mark.sampled
 configs = pytest.mark.parametrize("config", CONFIGS)
 
 
@@ -192,6 +193,24 @@ def test_run_from_the_first_allocation(config, interpreter, bpf, tmp_path):
     lossless(final)
     found = sum(row["objects"] for row in final["growers"] if row["type"] == "__main__.Session")
     assert found == 700, brief(final)
+
+
+def test_run_knows_what_was_no_object_yet(interpreter, bpf, tmp_path):
+    """A reading between an allocation and its type, as long as a collection takes (to 3.11 that comes between), and then the end."""
+    program = tmp_path / "program.py"
+    program.write_text("import gc\n"
+                       "gc.disable()\n"
+                       "class Session(object):\n    __slots__ = ('a', 'b')\n"
+                       "MUCH = [None] * 20000000\n"
+                       "gc.set_threshold(1, 1, 1)\n"
+                       "gc.enable()\n"
+                       "KEPT = Session()\n")
+    tracer = Tracer("run", "--json", "-i", 0.1, "-o", str(tmp_path / "out"), "-n", "3000", "--group-by", "type", "--", interpreter.path, str(program),
+                    check=False)
+    assert tracer.wait() == 0, tracer.err.text()
+    final = tracer.parse((tmp_path / "out").read_text().splitlines()[-1])
+    lossless(final)
+    assert sum(row["objects"] for row in final["growers"] if row["type"] == "__main__.Session") == 1, brief(final)
 
 
 @pytest.mark.parametrize("config", [None, "tracemalloc"])

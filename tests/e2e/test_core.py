@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The census of a core file is that of the process, when it did nothing before."""
+import functools
 import glob
 import json
+import mmap
 import os
 import random
 import resource
@@ -63,6 +65,22 @@ def kernel_core(target, folder):
     return folder / name
 
 
+def resident():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1])
+
+
+@functools.lru_cache(maxsize=None)
+def kernel_shares_zeros():
+    """Some kernels for guests (pvm_no_zero_page) give each page that is read one of its own: it is resident, though no core of gdb's has it."""
+    count = 4096
+    with mmap.mmap(-1, count * mmap.PAGESIZE) as pages:
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+        before = resident()
+        assert not any(pages[at] for at in range(0, count * mmap.PAGESIZE, mmap.PAGESIZE))
+        return resident() - before < count // 2
+
+
 def rows(reading):
     return {row["type"]: {field: row[field] for field in SAME} for row in reading["types"]}
 
@@ -111,7 +129,7 @@ def test_gcore(interpreter, tool, start, folder):
     here(interpreter)
     target = start(interpreter, PROGRAM)
     before = quiet(tool, target)
-    check(before, census(tool, gcore(target.pid, folder)))
+    check(before, census(tool, gcore(target.pid, folder)), zeros=kernel_shares_zeros())
     made = target.command("make")
     assert target.command("garbage") == 14
     live = quiet(tool, target)
@@ -142,7 +160,8 @@ def test_arenas_of_threads(debian, tool, start, folder):
     target = start(debian, os.path.join(HERE, "programs", "arenas.py"))
     live = quiet(tool, target)
     assert by_type(live)["__main__.Held"] == 5000
-    check(live, census(tool, gcore(target.pid, folder)))
+    check(live, census(tool, gcore(target.pid, folder)), zeros=kernel_shares_zeros())
+    live = quiet(tool, target)  # gdb has read all its pages: on some kernels they are resident since
     check(live, census(tool, kernel_core(target, folder)))
 
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The corpus checked by independent judges, without the tool: tracemalloc, the collector, getallocatedblocks."""
 
+import pytest
+
+pytestmark = pytest.mark.sampled
+
 ROUNDS = 300
 
 # memory that is no object, and the type that owns it

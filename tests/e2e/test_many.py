@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import unusable
-from process import CORPUS, HERE, PATIENCE, Child, Tracer, lossless
+from process import CORPUS, HERE, PATIENCE, Child, Tracer, dearness, lossless
 
 FAMILY = os.path.join(HERE, "programs", "family.py")
 # functions that serve raw memory too; others than usual; both kinds
@@ -181,7 +181,7 @@ def test_all_sees_a_process_that_could_not_be_told(corner, tmp_path):
                     os.path.join(HERE, "programs", "exec_storm.c")], check=True)
     with everybody(name, "-v") as tracer:
         tracer.kill(signal.SIGSTOP)
-        subprocess.run([storm, "20000"], check=True, timeout=PATIENCE)
+        subprocess.run([storm, "20000"], check=True, timeout=PATIENCE * dearness())
         with Child([path, "-c", IDLE]) as late:
             late.says("up")
             tracer.kill(signal.SIGCONT)
@@ -313,16 +313,16 @@ def test_two_hundred_idle_processes_cost_little(mode, corner):
         with Tracer("--json", "-i", 5, "-a", "--comm", name + "*", mode=mode) as tracer:
             tracer.attached(PATIENCE * 2)
             tracer.take(2)
-            share = 1
+            share, most = 1, 0.02 if dearness() < 2 else 0.04  # seen: 0.015-0.019 where a hit takes 0.6 us, 0.024-0.027 where one takes 5
             for _ in range(4):  # what else runs on the machine makes the same work dearer, never cheaper
                 before = cpu_seconds(tracer.pid), time.monotonic()
                 snapshot = tracer.take(2)[-1]
                 share = min(share, (cpu_seconds(tracer.pid) - before[0]) / (time.monotonic() - before[1]))
-                if share < 0.02:
+                if share < most:
                     break
             assert sorted(process["pid"] for process in snapshot["processes"]) == sorted(each.pid for each in idle)
             assert rss_bytes(tracer.pid) < 256 << 20
-            assert share < 0.02, "%.1f %% of a core" % (100 * share)
+            assert share < most, "%.1f %% of a core" % (100 * share)
             tracer.kill(2)
             lossless(tracer.finish())
     finally:

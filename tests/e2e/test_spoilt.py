@@ -129,6 +129,7 @@ def shifts(number):
     return [every[(int(os.environ["PYLEAK_ROTATE"]) + number) % len(every)]]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("field", WALK)
 def test_walks(interpreter, bpf, sound, field):
     for shift in shifts(WALK.index(field)):

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from process import HERE, PATIENCE, Tracer, lossless
+from truth import brief
 
 PROGRAM = os.path.join(HERE, "programs", "own_gils.py")
 MANY = os.path.join(HERE, "programs", "many_gils.py")
@@ -73,7 +74,8 @@ def check_kept(report, kept):
     assert len(kept) == 4, kept
     for number, count in kept:
         rows = found.get(number, {})
-        assert objects_of(report, "Session%d" % number) == count, (number, rows)
+        assert objects_of(report, "Session%d" % number) == count, (
+            number, brief(dict(report, growers=[row for row in report["growers"] if row["type"] == "__main__.Session%d" % number])))
         assert rows[KEPT_LINE, "Session%d" % number][0] == count, (number, rows)
         assert rows[KEPT_LINE + 1, "bytes"][0] == count, (number, rows)
         assert rows[KEPT_LINE + 2, "bytearray"][0] == count, (number, rows)

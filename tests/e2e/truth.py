@@ -37,6 +37,7 @@ class Truth:
         self.seconds = get("seconds", 8 if self.healthy else 6)
         self.rate = get("rate", 50)
         self.silent = get("silent", "always")
+        self.settles = get("settles")
         self.free = get("free", True)
         self.at_once = get("at_once")
         if self.healthy:

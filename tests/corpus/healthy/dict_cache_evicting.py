@@ -11,6 +11,7 @@ TRUTH = {
     "healthy": True,
     # fast enough that what was cached before the attach is replaced in about a second
     "rate": 200,
+    "settles": 200,
 }
 
 CACHE = {}

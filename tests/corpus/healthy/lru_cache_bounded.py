@@ -13,6 +13,7 @@ TRUTH = {
     "healthy": True,
     # fast enough that what was cached before the attach is replaced in about a second
     "rate": 200,
+    "settles": 256,
 }
 
 SEQUENCE = [0]

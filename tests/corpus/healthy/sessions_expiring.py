@@ -11,6 +11,7 @@ TRUTH = {
     "since": "3.6",
     "kind": "expiring sessions",
     "healthy": True,
+    "settles": 60,
 }
 
 LIFE = 1.0
