@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # make            build/pyleak-bpf        make STATIC=1   one static file, build/static/pyleak-bpf
 # make demo       see it find a leak      make check      install what is missing, build, test
-# make bench      what exact mode costs   make bench-budget   what budget mode costs; make bench-detect, bench-census
+# make bench      what exact mode costs   make bench-budget   what budget mode costs; make bench-openings, bench-detect, bench-census
 # make V=1        show commands           make fuzz       every fuzzer for FUZZ_SECONDS (60) each
 # make check-interpreters                 on the Pythons of other Debian releases, downloaded once
 
@@ -132,6 +132,11 @@ demo: deps
 check-rounds: all units
 	PYLEAK_PROBE_ROUNDS=10000 PYLEAK=$(O)/pyleak-bpf tests/e2e/run.sh tests/e2e/test_attach_rounds.py -k by_the_thousand
 
+# what make check tries on some interpreters, on all of them: half an hour
+check-everywhere: all units
+	PYLEAK_EVERYWHERE=1 PYLEAK=$(O)/pyleak-bpf tests/e2e/run.sh tests/e2e/test_corpus.py tests/e2e/test_corpus_truth.py \
+		tests/e2e/test_allocators.py tests/e2e/test_spoilt.py
+
 # budget mode's numbers against the truth: on a quiet machine
 check-estimates: all
 	PYLEAK_ESTIMATES=1 PYLEAK_WORKERS=1 PYLEAK=$(O)/pyleak-bpf tests/e2e/run.sh tests/e2e/test_budget_estimates.py
@@ -154,6 +159,10 @@ bench: all $(O)/tests/bench/probes
 bench-budget: all
 	@PYLEAK=$(O)/pyleak-bpf /usr/bin/python3 tests/bench/budget.py $(ARGS)
 
+# what one opening takes beside what is told
+bench-openings: all
+	@PYLEAK=$(O)/pyleak-bpf /usr/bin/python3 tests/bench/openings.py $(ARGS)
+
 # how fast the census reads, what it takes, and what it costs the process; some 3 GB of memory
 bench-census: all
 	@PYLEAK=$(O)/pyleak-bpf /usr/bin/python3 -B tests/bench/census.py $(ARGS)
@@ -166,6 +175,6 @@ clean:
 	rm -rf build
 
 -include $(OBJS:.o=.d) $(wildcard $(O)/tests/*/*.d)
-.PHONY: all units fuzzers fuzz-targets fuzz deps check check-estimates check-rounds check-interpreters demo bench bench-budget bench-census \
+.PHONY: all units fuzzers fuzz-targets fuzz deps check check-everywhere check-estimates check-rounds check-interpreters demo bench bench-budget bench-openings bench-census \
 	bench-detect clean
 .SECONDARY:

@@ -20,10 +20,16 @@ class Target:
         _, pid, self.version = self.process.stdout.readline().split()
         self.pid = int(pid)
 
-    def ask(self, command):
+    def tell(self, command):
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
+
+    def answer(self):
         return self.process.stdout.readline().split()
+
+    def ask(self, command):
+        self.tell(command)
+        return self.answer()
 
     def seconds(self, request, seconds):
         """Of CPU for one request, the median: on a shared machine the wall tells of others."""
@@ -89,7 +95,7 @@ def ratio(took, name, to):
 
 
 def arguments(seconds, rounds, **more):
-    """--seconds and --rounds with these defaults, and MORE numbers; the interpreters."""
+    """--seconds and --rounds with these defaults, and MORE; the interpreters."""
     parser = argparse.ArgumentParser()
     for name, default in dict(seconds=seconds, rounds=rounds, **more).items():
         parser.add_argument("--" + name, type=type(default), default=default)
@@ -97,17 +103,19 @@ def arguments(seconds, rounds, **more):
     return parser.parse_args()
 
 
-def targets(pythons):
+def targets(pythons, cnt=1):
+    """CNT of each at once, as a list."""
     for python in pythons:
-        target = Target(python)
-        print("%s (%s)" % (python, target.version))
-        yield target
-        target.close()
+        some = [Target(python) for _ in range(cnt)]
+        print("%s (%s)" % (python, some[0].version))
+        yield some
+        for target in some:
+            target.close()
 
 
 def main():
     options = arguments(seconds=2.0, rounds=5)
-    for target in targets(options.pythons):
+    for target, in targets(options.pythons):
         for request in ("mixed", "churn"):
             took = measure(target, request, options.seconds, options.rounds)
             print("  %-34s %9s   one request plain: %.3f ms" % (request, "x plain", statistics.median(took["plain"]) * 1e3))

@@ -2,7 +2,7 @@
 """What is measured: runs one request over and over on command and says how long each took.
 
 Commands on stdin, one answer line each: "run NAME SECONDS" -> median seconds per request, wall and CPU; "mean NAME SECONDS" -> seconds of CPU
-per request, all of them together; "one NAME" -> "ok" after one request; "tracemalloc FRAMES" (0: stop) -> "ok"; "memray native|python" (0: stop), as
+per request, all of them together; "each NAME SECONDS" -> of each request when it began (CLOCK_MONOTONIC) and its CPU time, ns; "one NAME" -> "ok" after one request; "tracemalloc FRAMES" (0: stop) -> "ok"; "memray native|python" (0: stop), as
 its attach does -> "ok" or "missing"; "quit".
 """
 import copy
@@ -80,6 +80,15 @@ def mean(request, seconds):
     return (time.process_time() - start) / count
 
 
+def each(request, seconds):
+    times, end = [], time.monotonic_ns() + int(seconds * 1e9)
+    while time.monotonic_ns() < end:
+        began, before = time.monotonic_ns(), time.thread_time_ns()
+        request()
+        times += [began, time.thread_time_ns() - before]
+    return times
+
+
 def main():
     sys.stdout.write("ready %d %s\n" % (os.getpid(), sys.version.split()[0]))
     sys.stdout.flush()
@@ -102,6 +111,8 @@ def main():
                 sys.stdout.write("ok\n" if tracker else "missing\n")
         elif words[0] == "mean":
             sys.stdout.write("%.9f\n" % mean(REQUESTS[words[1]], float(words[2])))
+        elif words[0] == "each":
+            sys.stdout.write(" ".join(map(str, each(REQUESTS[words[1]], float(words[2])))) + "\n")
         elif words[0] == "one":
             REQUESTS[words[1]]()
             sys.stdout.write("ok\n")
