@@ -16,6 +16,7 @@
 
 #define CHUNK 8192
 #define HEAD_BYTES 48
+#define RUN_STEP_NS 1000000 /* of CPU time: less is a process that does nothing */
 #define SITE_VOTES 16 /* enough to know what a call site allocates for */
 
 struct row_key {
@@ -798,7 +799,13 @@ static bool is_busy(struct collector *c)
 {
 	const struct proc_state *ps = tracer__state(c->tracer);
 	uint64_t seen = ps->events + ps->raw_events + ps->gc_epoch + ps->inherited_objects + 1;
+	struct gate *gate = survey__is_active(c->survey) ? tracer__gate(c->tracer) : NULL;
+	struct gate_stats stats;
 
+	if (gate) { /* most of what happens is not seen: that it runs must do */
+		gate__stats(gate, &stats);
+		seen += stats.cpu_ns / RUN_STEP_NS;
+	}
 	c->quiet = seen == c->seen ? c->quiet + 1 : 0;
 	c->seen = seen;
 	return c->quiet < 2 || c->all->opts.min_age_ns;
