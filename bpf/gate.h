@@ -34,9 +34,11 @@ static __always_inline void charge(struct proc_state *ps, __u32 slot, __u64 ns)
 		g->burst_cost_ns += ns;
 	if (g->cost_ns <= g->limit_ns || g->phase == GATE_SHUT)
 		return;
-	if (g->phase == GATE_BURST) {
+	if (g->phase == GATE_BURST || g->phase == GATE_LOOKOUT) {
 		g->limit_ns = g->cost_ns + g->tail_ns;
-		g->phase = GATE_TAIL;
+		g->phase = g->phase == GATE_BURST ? GATE_TAIL : GATE_LOOKOUT_TAIL;
+	} else if (g->phase == GATE_LOOKOUT_TAIL) {
+		g->limit_ns = ~0ULL; /* user space ends it: until then it must know what has ended */
 	} else {
 		g->phase = GATE_SHUT;
 	}

@@ -584,6 +584,50 @@ out:
 	return 0;
 }
 
+static __always_inline const struct sought *find_sought(const struct gate_state *g, __u64 type)
+{
+	for (int i = 0; i < SOUGHT_MAX; i++)
+		if (type && g->sought[i].type == type)
+			return &g->sought[i];
+	return NULL;
+}
+
+/* Budget mode, the return of PyType_GenericAlloc(), which makes the instances of all classes. What was at the address before has ended unseen. */
+SEC("uprobe/made")
+int made(struct pt_regs *ctx)
+{
+	const struct sought *sought;
+	struct proc_state *ps;
+	__u64 id, start;
+	struct block b;
+	block_key key;
+	__u32 slot;
+
+	ps = current_proc(&slot, &id);
+	if (!ps || !cfg.budget)
+		return 0;
+	charge(ps, slot, (__u64)ps->gate.entry_ns + ps->gate.return_ns);
+	if ((ps->gate.phase != GATE_LOOKOUT && ps->gate.phase != GATE_LOOKOUT_TAIL) || !ctx->ax)
+		return 0;
+	start = event_begin(ps, &ps->events);
+	sought = find_sought(&ps->gate, read_u64(ctx->ax + 8));
+	if (sought) {
+		key = BLOCK_KEY(slot, ctx->ax - sought->head_bytes);
+		take(ps, slot, key, &b, ps->other_gils);
+	}
+	if (sought && ps->gate.phase == GATE_LOOKOUT) {
+		fill(&b, ps, slot, sought->bytes, DOMAIN_OBJ, ctx->ip);
+		b.size_domain |= BLOCK_SOUGHT;
+		if (ps->other_gils)
+			put_fresh(ps, slot, key, &b);
+		else
+			put_young(ps, slot, key, &b);
+		totals_add(ps, &b, 1);
+	}
+	event_end(ps, slot, start);
+	return 0;
+}
+
 static __always_inline void raw_begin(struct pt_regs *ctx, __u64 size, __u64 old_addr, enum hit hit)
 {
 	struct proc_state *ps;

@@ -38,7 +38,7 @@ enum block_domain { DOMAIN_OBJ = 0, DOMAIN_RAW = 1 };
 
 /* birth: monotonic clock in units of 2^24 ns (16.8 ms): 32 bits last for two years of uptime */
 #define BIRTH_SHIFT 24
-/* size_domain: size, number of forks before its allocation (modulo 2^16), enum block_domain, BLOCK_MOVED */
+/* size_domain: size, number of forks before its allocation (modulo 2^16), enum block_domain, BLOCK_SOUGHT, BLOCK_MOVED */
 #define BLOCK_SIZE_BITS 40
 #define BLOCK_FORK_BITS 16
 #define BLOCK_SIZE(sd) ((sd) & ((1ULL << BLOCK_SIZE_BITS) - 1))
@@ -46,6 +46,8 @@ enum block_domain { DOMAIN_OBJ = 0, DOMAIN_RAW = 1 };
 #define BLOCK_DOMAIN(sd) ((sd) >> (BLOCK_SIZE_BITS + BLOCK_FORK_BITS) & 1)
 /* It was known first by a realloc: it is older than that. */
 #define BLOCK_MOVED (1ULL << 63)
+/* It was recorded in a lookout: those of its type only, and not in the same share of the time as others. */
+#define BLOCK_SOUGHT (1ULL << 62)
 #define BLOCK_SIZE_DOMAIN(size, forks, domain)                                                           \
 	(BLOCK_SIZE(size) | (__u64)(__u16)(forks) << BLOCK_SIZE_BITS |                                   \
 	 (__u64)(domain) << (BLOCK_SIZE_BITS + BLOCK_FORK_BITS))
@@ -183,9 +185,15 @@ struct table_watch {
 
 /*
  * Budget mode (user/probe/gate.h): the probes are in place for a while, for a burst in which all is recorded, then for a tail in which only
- * the end of what was recorded counts. Every hit has its price, and each phase a limit.
+ * the end of what was recorded counts. Every hit has its price, and each phase a limit. A lookout is by itself: there is a probe on what makes instances
+ * only, and of the types that are sought these are recorded; then comes a tail of its own, in which one that is made where another was tells that this has ended.
  */
-enum gate_phase { GATE_SHUT, GATE_TAIL, GATE_BURST };
+enum gate_phase { GATE_SHUT, GATE_TAIL, GATE_BURST, GATE_LOOKOUT, GATE_LOOKOUT_TAIL };
+#define SOUGHT_MAX 8
+struct sought {
+	__u64 type; /* 0: none */
+	__u32 bytes, head_bytes; /* of its instances' blocks, and before the PyObject in them */
+};
 #define EVENT_MOST_NS 200000 /* no program runs for longer: the processor was taken away, which is not our cost */
 #define GATE_GAP_NS 100000 /* between two events: longer ones were not spent on running */
 struct gate_state {
@@ -194,6 +202,7 @@ struct gate_state {
 	__u64 opening;             /* how many there were: a call that began in an earlier one will not be seen to return */
 	__u64 tail_ns;             /* what the tail may cost */
 	__u64 skip_ns;             /* what is in the limit for skip */
+	struct sought sought[SOUGHT_MAX];
 	/* in, then changed by the programs when the limit is passed */
 	__u32 phase;
 	__u32 skip;                /* allocations not to be recorded, if the first one comes after a pause: see gate.c */

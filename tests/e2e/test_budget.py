@@ -16,6 +16,7 @@ from truth import Truth, brief
 BUSY = os.path.join(HERE, "programs", "busy.py")
 PASSING = os.path.join(HERE, "programs", "passing.py")
 LEAK = os.path.join(CORPUS, "leaks", "bytes_kept.py")
+ONE_OF_MANY = os.path.join(CORPUS, "leaks", "one_of_many.py")
 BUDGET = 1
 RUN = "run 1000 1000000"  # faster than it can
 
@@ -112,6 +113,39 @@ def test_default_of_run(args, mode, debian, bpf, tmp_path):
 
 
 # -- is it right --------------------------------------------------------------------------------------------------
+
+def test_reports_do_not_wait_for_a_burst(python, bpf, start):
+    """What has been gained is read from the heap, whether the gate was open meanwhile or not."""
+    target = start(python, LEAK)
+    tracer = budget(target, "--budget", "0.05", interval=2)
+    target.send("run 1000 50")
+    until(tracer, lambda snapshot: snapshot["overhead"]["sampled_fraction"] < 1 and snapshot["outstanding"]["bytes"] > 0)
+    shots = tracer.take(6)[-6:]
+    assert shots[-1]["overhead"]["bursts"] - shots[0]["overhead"]["bursts"] < 3, "it was open in each interval"
+    amounts = [snapshot["outstanding"]["bytes"] for snapshot in shots]
+    assert all(before < after for before, after in zip(amounts, amounts[1:])), amounts
+    stop_run(target)
+    tracer.stop()
+
+
+def test_one_of_many_of_its_class(python, bpf, start):
+    """Bursts see too few of them; in a lookout all are seen, and which of them were another one's place soon after."""
+    target = start(python, ONE_OF_MANY)
+    truth = Truth(ONE_OF_MANY, python.version)
+    tracer = budget(target)
+    target.send("run 1000 %g" % truth.rate)
+
+    def found(snapshot):
+        return snapshot["growers"] and truth.fits(snapshot["growers"][0]) and snapshot["growers"][0]["verdict"] == "growing"
+
+    in_budget(until(tracer, found))
+    stop_run(target)
+    snapshot = tracer.fresh()
+    assert snapshot["overhead"]["lookouts"] > 2, snapshot["overhead"]
+    rows = rows_of(snapshot, "Entry")
+    assert sum(row["objects"] for row in rows if not truth.fits(row)) <= 0.2 * sum(row["objects"] for row in rows), brief(snapshot)
+    lossless(tracer.stop())
+
 
 def test_a_quiet_process_is_recorded_whole(python, bpf, start):
     """It never spends its budget: the numbers are those of exact mode. Where a hit takes 5 us one round of work is more than a pause of 10 ms pays for."""

@@ -366,6 +366,7 @@ static void add_sampling(const struct target *t, uint64_t now, struct snapshot *
 	m->fraction = !m->known || fraction < m->fraction ? fraction : m->fraction; /* of the one that is known worst */
 	m->known = true;
 	m->bursts += t->gate.openings;
+	m->lookouts += t->gate.lookouts;
 	m->samples += t->surveyed.samples;
 	m->reused = t->surveyed.reused > m->reused ? t->surveyed.reused : m->reused;
 	if (t->gate.longest_pause_ns / 1e9 > m->longest_pause_s)

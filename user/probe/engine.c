@@ -13,6 +13,7 @@
 #include "elf_file.h"
 #include "engine.h"
 #include "layout.h"
+#include "maker.h"
 #include "python.h"
 #include "recycle.h"
 
@@ -38,6 +39,7 @@ struct engine {
 	struct allocators alloc;
 	struct alloc_probes probes; /* none placed: as they are to be made */
 	struct gc_probe gc;
+	struct maker maker;
 	struct recycle_point recycle[RECYCLE_MAX];
 	uint64_t recycle_met_ns[RECYCLE_MAX]; /* budget mode: when hits were found last (CLOCK_MONOTONIC); 0: never */
 	size_t recycle_cnt;
@@ -368,6 +370,7 @@ int engine__open(const struct py_interp *py, pid_t global_pid, const struct trac
 	if (err)
 		goto fail;
 	gc_probe__find(py, &e->gc);
+	maker__find(py, &e->maker);
 	e->recycle_cnt = recycle__find_all(py, e->recycle, RECYCLE_MAX);
 	if (!multi)
 		e->recycle_cnt = 0; /* they need cookies */
@@ -658,6 +661,19 @@ int engine__attach_libc(const struct engine *e, pid_t pid, struct uprobe_links *
 				 uprobe__attach(&target, prog, &place->addr, NULL, 1, false, links);
 	}
 	return err;
+}
+
+uint64_t engine__maker(const struct engine *e)
+{
+	return e->maker.addr;
+}
+
+int engine__attach_maker(const struct engine *e, const char *path, pid_t pid, struct uprobe_links *links)
+{
+	const struct uprobe_target target = { .path = path, .pid = pid, .multi = e->multi };
+	const struct bpf_program *prog = e->opts.probes == TRACER_FULL ? e->skel->progs.made : e->skel->progs.nothing;
+
+	return e->maker.addr ? uprobe__attach(&target, bpf_program__fd(prog), &e->maker.off, NULL, 1, true, links) : -ENOENT;
 }
 
 int engine__add(struct engine *e, pid_t pid, uint32_t *slot)

@@ -80,6 +80,13 @@ size_t gate_links__places(const struct gate_links *links);
 void gate_links__sort(const struct engine *e, struct gate_links *links);
 void gate_links__close(struct gate_links *links);
 
+/*
+ * A lookout: a probe on PyType_GenericAlloc(), which makes the instances of all classes of Python (Objects/typeobject.c). engine__maker() is where it is in the
+ * process in which the places were found; 0: not known, and there is nothing to attach (-ENOENT).
+ */
+uint64_t engine__maker(const struct engine *e);
+int engine__attach_maker(const struct engine *e, const char *path, pid_t pid, struct uprobe_links *links);
+
 /* 2.7: what the interpreter takes from libc without a table between. Never for all processes: libc is everyone's. As above. */
 int engine__attach_libc(const struct engine *e, pid_t pid, struct uprobe_links *makes, struct uprobe_links *ends);
 

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "engine.h"
 #include "gate.h"
+#include "gate_cycles.h"
 #include "gate_listen.h"
 #include "gate_witness.h"
 #include "keeper.h"
@@ -44,7 +45,6 @@
 #define TAIL_MIN_NS 20000000ULL
 #define TAIL_MAX_NS 3000000000ULL
 #define TAIL_TIMES 3
-#define CYCLES_MAX 65536
 #define WITNESSES_MAX 65536
 #define WITNESSED_MAX 4096 /* of one burst */
 #define CLOSINGS 3
@@ -52,13 +52,8 @@
 #define QUIET_STEPS_MAX 15
 #define WAITS_MOST_NS 1000000 /* asking for them must not take longer while probes are in place */
 #define HURRY_MS 12          /* most openings of a process at work are over by then */
+#define LOOKOUT_NS 2000000000ULL
 #define READY_MOST_NS 5000000000ULL /* a few percent of a processor of ours meanwhile */
-
-/* What was recorded since the cycle before stands for WEIGHT times as much. */
-struct cycle {
-	uint64_t to_ns;
-	double weight;
-};
 
 /* Of the process, all threads: time, CPU time, and how often it has waited. */
 struct load {
@@ -88,6 +83,7 @@ struct gate {
 	uint64_t open_cost_ns;
 	struct load burst_end;     /* of the one before, while it is shut */
 	uint64_t burst_end_cost_ns;
+	uint64_t recorded_ns;      /* until when the lookout before this one recorded; at first the gate's begin */
 	struct gate_state before;  /* counters when it began */
 	uint64_t slowed_ns;        /* how long it lasted, if most of that was tracing */
 	struct load aimed;         /* when a moment was chosen last */
@@ -100,8 +96,10 @@ struct gate {
 	bool waits_dear;           /* how often it has waited is not asked while probes are in place */
 	bool idle;
 	pthread_mutex_t lock;      /* of what follows */
-	struct cycle *cycles;
-	size_t cycles_cnt, cycles_capacity;
+	struct gate_cycles bursts, lookouts;
+	struct sought sought[SOUGHT_MAX];
+	size_t sought_cnt;
+	uint64_t lookout_cnt, lookout_end_ns;
 	struct gate_witness *witnesses;
 	size_t witnesses_cnt;
 	uint64_t start_cpu_ns, last_cpu_ns, longest_pause_ns, openings;
@@ -459,11 +457,11 @@ static void burst(struct gate *g)
 }
 
 /* In the tail: what was read is what was recorded, or its end has been seen. */
-static void take_witnesses(struct gate *g)
+static void take_witnesses(struct gate *g, enum gate_phase phase)
 {
 	struct gate_witness *list = malloc(WITNESSED_MAX * sizeof(*list)), *all;
 	size_t cnt = list ? gate_witness__read(g->proc.engine, g->proc.slot, g->proc.pid, g->opened.ns, list, WITNESSED_MAX) : 0;
-	bool late = phase_of(g) != GATE_TAIL;
+	bool late = phase_of(g) != phase;
 
 	log_debug("process %d: opening %llu: %zu witnesses%s", g->proc.pid, (unsigned long long)g->openings, cnt, late ? ", too late" : "");
 	for (size_t i = 0; i < cnt; i++)
@@ -537,25 +535,6 @@ static double own_time(struct gate *g, const struct load *end)
 	return work__own_ns(&g->work, &burst);
 }
 
-static int keep_cycle(struct gate *g, const struct cycle *cycle)
-{
-	if (g->cycles_cnt == CYCLES_MAX) {
-		memmove(g->cycles, g->cycles + CYCLES_MAX / 2, CYCLES_MAX / 2 * sizeof(*g->cycles));
-		g->cycles_cnt = CYCLES_MAX / 2;
-	}
-	if (g->cycles_cnt == g->cycles_capacity) {
-		size_t capacity = g->cycles_capacity ? 2 * g->cycles_capacity : 64;
-		struct cycle *cycles = realloc(g->cycles, capacity * sizeof(*cycles));
-
-		if (!cycles)
-			return -ENOMEM;
-		g->cycles = cycles;
-		g->cycles_capacity = capacity;
-	}
-	g->cycles[g->cycles_cnt++] = *cycle;
-	return 0;
-}
-
 /* What tracing has taken from one wait of the process to the next one, at most. */
 static double dearest_piece_ns(const struct gate *g)
 {
@@ -569,25 +548,25 @@ static void account(struct gate *g, const struct load *burst_end, uint64_t burst
 	double unseen = unseen_before(g);
 	uint64_t allocs = since(g->state->burst_allocs, g->before.burst_allocs);
 	uint64_t end_cpu_ns = cpu_ns(g), slowed = since(end_cpu_ns, g->opened.cpu_ns);
-	struct cycle cycle = { burst_end->ns, 1 };
+	double weight;
 
 	own = fmax(own, 1000);
 	/* Waiting for a processor is not our doing; of many threads each is slowed. */
 	slowed = slowed < wall ? slowed : wall;
-	cycle.weight = fmax((unseen + own) / own, 1);
+	weight = fmax((unseen + own) / own, 1);
 	spending__end(&g->money, cost);
 	log_debug("process %d: opening %llu: %.1f ms of %.1f ms burst, cost %.2f ms of %.2f ms in the burst, %llu allocations, %llu frees in the tail, "
 		  "%llu pauses, skip up to %.0f, own time %.3f ms of %.1f ms, weight %.1f", g->proc.pid, (unsigned long long)g->openings, (burst_end->ns - g->opened.ns) / 1e6, wall / 1e6,
 		  since(g->state->burst_cost_ns, g->before.burst_cost_ns) / 1e6, cost / 1e6,
 		  (unsigned long long)allocs,
 		  (unsigned long long)since(g->state->tail_frees, g->before.tail_frees),
-		  (unsigned long long)since(g->state->pauses, g->before.pauses), g->money.skip_allocs, own / 1e6, unseen / 1e6, cycle.weight);
+		  (unsigned long long)since(g->state->pauses, g->before.pauses), g->money.skip_allocs, own / 1e6, unseen / 1e6, weight);
 	pthread_mutex_lock(&g->lock);
 	if (allocs) { /* else the next burst stands for the time since the one before, too */
 		g->burst_end = *burst_end;
 		g->burst_end_cost_ns = burst_end_cost_ns;
 		g->burst_allocs = allocs;
-		keep_cycle(g, &cycle);
+		gate_cycles__add(&g->bursts, burst_end->ns, weight);
 		g->own_ns += unseen + own;
 		g->sampled_ns += own;
 	}
@@ -598,24 +577,21 @@ static void account(struct gate *g, const struct load *burst_end, uint64_t burst
 }
 
 /* Hits of probes that were being removed belong to the same stretch. */
-static void account_late(struct gate *g, uint64_t shut_cost_ns)
+static void note_pause(struct gate *g, double late_ns)
 {
-	double late = since(g->state->cost_ns, shut_cost_ns);
-
-	spending__late(&g->money, late);
 	pthread_mutex_lock(&g->lock);
-	if (g->slowed_ns + late > g->longest_pause_ns)
-		g->longest_pause_ns = g->slowed_ns + late;
+	if (g->slowed_ns + late_ns > g->longest_pause_ns)
+		g->longest_pause_ns = g->slowed_ns + late_ns;
 	pthread_mutex_unlock(&g->lock);
 	log_debug("process %d: opening %llu: slowed for %.2f ms, and %.2f ms while probes were removed", g->proc.pid, (unsigned long long)g->openings,
-		  g->slowed_ns / 1e6, late / 1e6);
+		  g->slowed_ns / 1e6, late_ns / 1e6);
 }
 
 static void open_once(struct gate *g)
 {
 	uint64_t end_cost_ns, shut_cost_ns;
+	double own, late;
 	struct load end;
-	double own;
 
 	burst(g);
 	end = load_of(g, !g->waits_dear);
@@ -623,7 +599,7 @@ static void open_once(struct gate *g)
 	keeper__hurry(HURRY_MS);
 	close_soon(&g->closing[0], &g->links.makes);
 	if (!stopping(g)) {
-		take_witnesses(g);
+		take_witnesses(g, GATE_TAIL);
 		pthread_mutex_lock(&g->lock);
 		g->ever_shut = true;
 		pthread_mutex_unlock(&g->lock);
@@ -640,7 +616,130 @@ static void open_once(struct gate *g)
 		await_quiet(g);
 	close_soon(&g->closing[2], &g->links.unmet);
 	await_closed(g);
-	account_late(g, shut_cost_ns);
+	late = since(g->state->cost_ns, shut_cost_ns);
+	spending__late(&g->money, late);
+	note_pause(g, late);
+}
+
+/* false: nothing is sought, or nothing could be found this way. */
+static bool prepare_lookout(struct gate *g)
+{
+	struct gate_state *s = g->state;
+	bool any;
+
+	pthread_mutex_lock(&g->lock);
+	memset(s->sought, 0, sizeof(s->sought));
+	memcpy(s->sought, g->sought, g->sought_cnt * sizeof(*s->sought));
+	any = g->sought_cnt && engine__maker(g->proc.engine);
+	pthread_mutex_unlock(&g->lock);
+	return any;
+}
+
+static int begin_lookout(struct gate *g)
+{
+	struct gate_state *s = g->state;
+	int err;
+
+	g->open_cost_ns = s->cost_ns;
+	s->limit_ns = UINT64_MAX;
+	spending__begin(&g->money);
+	keeper__hurry(HURRY_MS);
+	err = engine__attach_maker(g->proc.engine, g->proc.path, g->proc.pid, &g->links.makes);
+	if (err)
+		return err;
+	charge_places(g, 1, g->money.busy);
+	s->tail_ns = spending__tail_ns(&g->money);
+	g->opened = load_of(g, false);
+	s->last_ns = g->opened.ns;
+	s->piece_from_ns = s->cost_ns;
+	s->dearest_ns = 0;
+	s->limit_ns = s->cost_ns + left_for_burst(g, s->cost_ns);
+	__atomic_store_n(&s->phase, GATE_LOOKOUT, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Until the programs have seen so much that it has cost what it may, or for LOOKOUT_NS; then as long again what has ended of that is noticed. */
+static uint64_t watch_makers(struct gate *g)
+{
+	struct gate_state *s = g->state;
+	uint64_t end = g->opened.ns + LOOKOUT_NS, recorded_ns;
+	uint32_t phase = GATE_LOOKOUT;
+
+	while (!stopping(g) && phase_of(g) == GATE_LOOKOUT && clock__now_ns() < end)
+		wait_ms(g, TICK_MS);
+	if (__atomic_compare_exchange_n(&s->phase, &phase, GATE_LOOKOUT_TAIL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		__atomic_store_n(&s->limit_ns, s->cost_ns + s->tail_ns, __ATOMIC_RELEASE);
+	recorded_ns = clock__now_ns();
+	end = recorded_ns + fmax(recorded_ns - g->opened.ns, TAIL_MIN_NS);
+	while (!stopping(g) && __atomic_load_n(&s->limit_ns, __ATOMIC_ACQUIRE) != UINT64_MAX && clock__now_ns() < end)
+		wait_ms(g, fmin((end - clock__now_ns()) / 1e6, TICK_MS));
+	return recorded_ns;
+}
+
+/*
+ * What was recorded stands for the time since the lookout before: the process's own run time would be the difference of two large numbers where tracing was most of
+ * what it did.
+ */
+static void account_lookout(struct gate *g, uint64_t recorded_ns)
+{
+	double cost = since(g->state->cost_ns, g->open_cost_ns), ran = since(cpu_ns(g), g->opened.cpu_ns), lasted = since(recorded_ns, g->opened.ns);
+	double weight = since(recorded_ns, g->recorded_ns) / fmax(lasted, 1);
+
+	spending__end(&g->money, cost);
+	pthread_mutex_lock(&g->lock);
+	gate_cycles__add(&g->lookouts, recorded_ns, weight);
+	g->lookout_cnt++;
+	g->lookout_end_ns = clock__now_ns();
+	pthread_mutex_unlock(&g->lock);
+	g->recorded_ns = recorded_ns;
+	g->slowed_ns = (cost > ran / 2 ? fmin(ran, 2 * dearest_piece_ns(g)) : 0) + g->money.placing_ns;
+	log_debug("process %d: lookout: %.1f ms of %.1f ms, cost %.3f ms of %.1f ms of CPU, weight %.1f", g->proc.pid, lasted / 1e6,
+		  since(g->lookout_end_ns, g->opened.ns) / 1e6, cost / 1e6, ran / 1e6, weight);
+}
+
+/*
+ * For a while there is a probe on what makes instances only. Most programs make few of these among all that they allocate, so that for the same price
+ * far more of those that are sought are met than in a burst.
+ */
+static int look_out(struct gate *g)
+{
+	uint64_t recorded_ns, end_cost_ns;
+	int err = begin_lookout(g);
+	double late;
+
+	if (err)
+		return err;
+	recorded_ns = watch_makers(g);
+	if (!stopping(g))
+		take_witnesses(g, GATE_LOOKOUT_TAIL);
+	__atomic_store_n(&g->state->phase, GATE_SHUT, __ATOMIC_RELEASE);
+	end_cost_ns = g->state->cost_ns;
+	keeper__hurry(HURRY_MS);
+	close_soon(&g->closing[0], &g->links.makes);
+	account_lookout(g, recorded_ns);
+	await_closed(g);
+	late = since(g->state->cost_ns, end_cost_ns);
+	spending__end(&g->money, late); /* says nothing of how late many probes come */
+	note_pause(g, late);
+	return 0;
+}
+
+uint64_t gate__lookout_end(struct gate *g)
+{
+	uint64_t ns;
+
+	pthread_mutex_lock(&g->lock);
+	ns = g->lookout_end_ns;
+	pthread_mutex_unlock(&g->lock);
+	return ns;
+}
+
+void gate__seek(struct gate *g, const struct sought *list, size_t cnt)
+{
+	pthread_mutex_lock(&g->lock);
+	g->sought_cnt = cnt < SOUGHT_MAX ? cnt : SOUGHT_MAX;
+	memcpy(g->sought, list, g->sought_cnt * sizeof(*list));
+	pthread_mutex_unlock(&g->lock);
 }
 
 static void *run(void *arg)
@@ -648,17 +747,17 @@ static void *run(void *arg)
 	struct gate *g = arg;
 
 	thread__hurry(); /* what this does late is slowed time of the process */
-	while (!stopping(g)) {
+	while (!stopping(g) && !g->err) {
 		open_once(g);
 		wait_for_money(g);
-		if (stopping(g))
-			break;
-		g->err = open_gate(g);
-		if (g->err) {
-			log_warn("process %d: the probes cannot be placed again: %s", g->proc.pid, strerror(-g->err));
-			break;
+		if (!stopping(g) && prepare_lookout(g)) {
+			g->err = look_out(g);
+			wait_for_money(g);
 		}
+		g->err = g->err ?: stopping(g) ? 0 : open_gate(g);
 	}
+	if (g->err)
+		log_warn("process %d: the probes cannot be placed again: %s", g->proc.pid, strerror(-g->err));
 	return NULL;
 }
 
@@ -681,7 +780,7 @@ int gate__new(struct gates *all, const struct gate_process *proc, const struct g
 	if (err)
 		goto fail;
 	g->start_cpu_ns = cpu_ns(g);
-	g->earned_ns = clock__now_ns();
+	g->earned_ns = g->recorded_ns = clock__now_ns();
 	g->state->entry_ns = cost->emulated_ns * ENTRY_MARGIN;
 	g->money = (struct spending){
 		.budget = opts->budget,
@@ -739,7 +838,8 @@ void gate__free(struct gate *g)
 	if (g->wake_fd >= 0)
 		close(g->wake_fd);
 	pthread_mutex_destroy(&g->lock);
-	free(g->cycles);
+	gate_cycles__free(&g->bursts);
+	gate_cycles__free(&g->lookouts);
 	free(g->witnesses);
 	free(g);
 }
@@ -765,6 +865,7 @@ void gate__stats(struct gate *g, struct gate_stats *out)
 	pthread_mutex_lock(&g->lock);
 	*out = (struct gate_stats){
 		.openings = g->openings,
+		.lookouts = g->lookout_cnt,
 		.cost_ns = s->cost_ns + g->money.placed_ns,
 		.cpu_ns = since(cpu, g->start_cpu_ns),
 		.longest_pause_ns = g->longest_pause_ns,
@@ -774,25 +875,12 @@ void gate__stats(struct gate *g, struct gate_stats *out)
 	pthread_mutex_unlock(&g->lock);
 }
 
-double gate__weight(struct gate *g, uint64_t birth_ns)
+double gate__weight(struct gate *g, uint64_t birth_ns, bool sought)
 {
-	double weight = 1;
-	size_t lo = 0, hi;
+	double weight;
 
 	pthread_mutex_lock(&g->lock);
-	hi = g->cycles_cnt;
-	while (lo < hi) { /* the first that ended at or after it */
-		size_t mid = (lo + hi) / 2;
-
-		if (g->cycles[mid].to_ns < birth_ns)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo < g->cycles_cnt)
-		weight = g->cycles[lo].weight;
-	else if (g->cycles_cnt) /* the one that is going on: it will be about as the one before */
-		weight = g->cycles[g->cycles_cnt - 1].weight;
+	weight = gate_cycles__weight(sought ? &g->lookouts : &g->bursts, birth_ns);
 	pthread_mutex_unlock(&g->lock);
 	return weight;
 }

@@ -59,7 +59,7 @@ void gate__stop(struct gate *g);
 void gate__free(struct gate *g); /* NULL is fine */
 
 struct gate_stats {
-	uint64_t openings;
+	uint64_t openings, lookouts;
 	uint64_t cost_ns;          /* of tracing, as charged */
 	uint64_t cpu_ns;           /* CPU time of the process since the start, that cost included */
 	uint64_t longest_pause_ns; /* in which it was slowed to less than half of its speed */
@@ -82,7 +82,13 @@ struct gate_witness {
 /* Those since the last call; *OUT is the caller's to free. */
 size_t gate__take_witnesses(struct gate *g, struct gate_witness **out);
 
-/* How many blocks one that was recorded at this time (CLOCK_MONOTONIC, in steps of BIRTH_SHIFT) stands for; at least 1. */
-double gate__weight(struct gate *g, uint64_t birth_ns);
+/* How many blocks one that was recorded at this time (CLOCK_MONOTONIC, in steps of BIRTH_SHIFT) stands for, SOUGHT in a lookout; at least 1. */
+double gate__weight(struct gate *g, uint64_t birth_ns, bool sought);
+
+/* From now on there are lookouts for these, at most SOUGHT_MAX, between openings; 0: none. Any thread may call it. */
+struct sought;
+void gate__seek(struct gate *g, const struct sought *list, size_t cnt);
+/* When the last one ended (CLOCK_MONOTONIC): there are witnesses of what was recorded in it. 0: there was none. */
+uint64_t gate__lookout_end(struct gate *g);
 
 #endif

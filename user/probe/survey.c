@@ -15,6 +15,7 @@
 #include "procfs.h"
 #include "python.h"
 #include "replaced.h"
+#include "sought.h"
 #include "survey.h"
 #include "tracer.h"
 
@@ -29,6 +30,10 @@
 #define ASKED_KEPT 0.8        /* of what was told, each time: eight blocks alone say little */
 #define BIRTH_NS (1ULL << BIRTH_SHIFT)
 #define GAP_MIN_OBJECTS 32
+#define SOUGHT_MIN_OBJECTS 8
+#define SOUGHT_ENOUGH 64      /* samples */
+#define SOUGHT_IN_VAIN_NS 60000000000ULL
+#define SOUGHT_AGAIN_NS 180000000000ULL
 #define GHOST_NS 120000000000ULL
 #define MOVED_FACTOR_MAX 8
 #define LIBC_SLACK_BYTES (2LL << 20) /* libc may give out so much that it had */
@@ -51,7 +56,7 @@ struct sample {
 	float weight;
 	uint32_t pass;    /* in which it was met last */
 	uint8_t state;
-	bool in_heap, moved, witnessed;
+	bool in_heap, moved, sought, witnessed;
 };
 #define NO_KIND UINT32_MAX
 
@@ -72,6 +77,8 @@ struct kind {
 	bool garbage;                 /* most of those */
 	struct replaced replaced;
 	bool is_replaced;             /* most of what was gained */
+	uint64_t sought_ns;           /* since when lookouts are for it; 0: they are not */
+	bool met;                     /* in one, since then */
 };
 
 /* Which object was in a block while its end would still have been seen. */
@@ -96,6 +103,7 @@ struct survey {
 	double ghost_bytes, moved_bytes, ghost_factor, moved_factor; /* moved: of the ghosts, those that realloc had in hand */
 	int64_t anon_at_start, large_gained;
 	uint64_t read_ns, next_ns, last_cpu_ns;
+	uint64_t lookout_end_ns; /* what is sought is witnessed until then */
 	uint64_t looks, reused; /* at blocks that had not changed before; of those, blocks that had now */
 	uint32_t readings, judged, pass;
 	uint64_t held_next_ns, frozen_at_start; /* struct py_gc_mode */
@@ -449,6 +457,12 @@ static bool judge_place(struct survey *s, uint64_t addr, struct sample *m)
 	return true;
 }
 
+/* Made in the lookout that is going on: in its tail it may be seen to end. */
+static bool awaits_witness(const struct survey *s, const struct sample *m)
+{
+	return m->sought && !m->witnessed && (uint64_t)m->birth << BIRTH_SHIFT > s->lookout_end_ns;
+}
+
 static struct kind *kind_of_sample(struct survey *s, const struct sample *m)
 {
 	return m->kind != NO_KIND ? &s->kinds[m->kind] : &s->large;
@@ -475,7 +489,7 @@ static void weigh(const struct survey *s, struct sample *m)
 	if (m->moved)
 		m->weight = 1;
 	else if (gate)
-		m->weight = gate__weight(gate, (uint64_t)m->birth << BIRTH_SHIFT);
+		m->weight = gate__weight(gate, (uint64_t)m->birth << BIRTH_SHIFT, m->sought);
 }
 
 static int judge_samples(struct survey *s)
@@ -515,10 +529,11 @@ static int judge_samples(struct survey *s)
 			s->ghost_bytes += (double)m->weight * m->size_now;
 			s->moved_bytes += m->moved ? (double)m->weight * m->size_now : 0;
 		}
-		if (m->state != CHANGING && m->state != STABLE)
+		if ((m->state != CHANGING && m->state != STABLE) || awaits_witness(s, m))
 			continue;
 		k->weight[m->state == STABLE] += m->weight;
 		k->samples[m->state == STABLE]++;
+		k->met |= m->sought;
 		if (m->kind == NO_KIND)
 			s->large_bytes += (double)m->weight * m->size_now;
 	}
@@ -527,6 +542,38 @@ static int judge_samples(struct survey *s)
 	log_debug("process %d: beside the heap %.1f MiB gained; samples of that %.1f MiB, and %.1f MiB of what has moved", s->py->pid,
 		  s->large_gained / 1048576.0, s->large_bytes / 1048576.0, s->ghost_bytes / 1048576.0);
 	return 0;
+}
+
+/* Of which the sample knows few. Not what is made in another way, as by C code: that has been sought in vain; it is asked again later. */
+static bool is_sought(const struct survey *s, struct kind *k)
+{
+	if (!k->key.type || k->gained < SOUGHT_MIN_OBJECTS || k->samples[0] + k->samples[1] >= SOUGHT_ENOUGH) {
+		k->sought_ns = 0;
+		return false;
+	}
+	if (!k->sought_ns || s->read_ns - k->sought_ns > SOUGHT_AGAIN_NS) {
+		k->sought_ns = s->read_ns;
+		k->met = false;
+	}
+	return k->met || s->read_ns - k->sought_ns < SOUGHT_IN_VAIN_NS;
+}
+
+static void choose_sought(struct survey *s)
+{
+	const struct engine *e = tracer__engine(s->tracer);
+	struct gate *gate = tracer__gate(s->tracer);
+	uint64_t maker = engine__maker(e);
+	struct sought_list sought = { 0 };
+
+	if (!gate || !maker)
+		return;
+	for (size_t i = 0; i < s->kinds_cnt; i++) {
+		struct kind *k = &s->kinds[i];
+
+		if (is_sought(s, k))
+			sought__add(&sought, s->py, maker + s->py->bias - engine__bias(e), k->key.type, k->gained_bytes);
+	}
+	gate__seek(gate, sought.list, sought.cnt);
 }
 
 static void hear_witnesses(struct survey *s)
@@ -557,8 +604,10 @@ int survey__begin(struct survey *s)
 	map__free(&s->witnesses);
 	map__init(&s->witnesses, sizeof(uint64_t), sizeof(struct witness));
 	hear_witnesses(s);
-	if (gate)
+	if (gate) {
 		gate__stats(gate, &stats);
+		s->lookout_end_ns = gate__lookout_end(gate);
+	}
 	s->active = stats.ever_shut;
 	if (!s->active || clock__now_ns() < s->next_ns)
 		return 0;
@@ -571,6 +620,7 @@ int survey__begin(struct survey *s)
 	take_kinds(s);
 	look_for_garbage(s);
 	err = judge_samples(s);
+	choose_sought(s);
 	s->pass++;
 	return err;
 }
@@ -614,8 +664,11 @@ static struct sample *meet(struct survey *s, uint64_t addr, const struct block *
 	if (!m)
 		return NULL;
 	m->pass = s->pass;
-	if (existed && m->birth == b->birth && m->stack == b->stack && m->size == size)
+	if (existed && m->birth == b->birth && m->stack == b->stack && m->size == size) {
+		if (m->sought && !m->witnessed)
+			ask_witness(s, addr, m);
 		return m;
+	}
 	if (s->heap_known)
 		heap__touch(s->heap, addr);
 	*m = (struct sample){
@@ -627,6 +680,7 @@ static struct sample *meet(struct survey *s, uint64_t addr, const struct block *
 		.pass = s->pass,
 		.kind = NO_KIND,
 		.moved = (b->size_domain & BLOCK_MOVED) != 0,
+		.sought = (b->size_domain & BLOCK_SOUGHT) != 0,
 		.in_heap = size <= POOL_BLOCK_MAX_BYTES && BLOCK_DOMAIN(b->size_domain) == DOMAIN_OBJ,
 	};
 	ask_witness(s, addr, m);
@@ -669,7 +723,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 		out->kind_samples = SURVEY_UNKNOWN;
 		return SURVEY_COUNTS;
 	}
-	if (m->state == NEW || (m->kind != NO_KIND && (m->state == STABLE) != tier))
+	if (awaits_witness(s, m) || m->state == NEW || (m->kind != NO_KIND && (m->state == STABLE) != tier))
 		return SURVEY_WAITING;
 	if (m->kind == NO_KIND) {
 		out->weight = m->weight * s->large_factor * grown(m);

@@ -90,7 +90,7 @@ struct py_layout {
 	uint32_t code_localsplus_names; /* .co_localsplusnames, 3.11+ */
 
 	/* PyTypeObject, PyHeapTypeObject: cpython/object.h */
-	uint32_t type_name, type_basicsize, type_itemsize, type_dealloc, type_flags, type_base, type_dict;
+	uint32_t type_name, type_basicsize, type_itemsize, type_dealloc, type_flags, type_base, type_dict, type_alloc;
 	uint32_t type_members, type_dictoffset, type_weaklistoffset;
 	uint32_t type_size; /* sizeof(PyTypeObject) */
 	uint32_t heap_type_qualname, heap_type_cached_keys; /* 2.7: .ht_name */

@@ -52,7 +52,7 @@ static int check_metatype(const struct py_interp *py, uint64_t metatype)
 /* How much of a type holds all that is wanted. */
 static uint32_t wanted_bytes(const struct py_layout *l)
 {
-	const uint32_t fields[] = { l->type_name, l->type_basicsize, l->type_itemsize, l->type_dealloc, l->type_flags, l->type_base, l->type_dict };
+	const uint32_t fields[] = { l->type_name, l->type_basicsize, l->type_itemsize, l->type_dealloc, l->type_flags, l->type_base, l->type_dict, l->type_alloc };
 	uint32_t end = 16;
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -80,6 +80,7 @@ int type_info__read(const struct py_interp *py, uint64_t addr, struct type_info 
 		.flags = word(bytes, l->type_flags),
 		.base = word(bytes, l->type_base),
 		.dict = word(bytes, l->type_dict),
+		.alloc = word(bytes, l->type_alloc),
 		.basicsize = word(bytes, l->type_basicsize),
 		.itemsize = word(bytes, l->type_itemsize),
 	};

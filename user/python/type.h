@@ -23,7 +23,7 @@ struct py_interp;
 struct type_info {
 	uint64_t addr, metatype;
 	uint64_t name; /* char * */
-	uint64_t dealloc, flags, base, dict;
+	uint64_t dealloc, flags, base, dict, alloc;
 	int64_t basicsize, itemsize;
 };
 

@@ -230,6 +230,7 @@ static void json__sums(struct json_writer *w, const struct snapshot *s)
 		key__maybe(w, "target_cpu_mean_pct", &s->target_cpu_mean_pct);
 		key__double(w, "longest_pause_s", s->sampling.longest_pause_s);
 		key__uint(w, "bursts", s->sampling.bursts);
+		key__uint(w, "lookouts", s->sampling.lookouts);
 		key__uint(w, "samples", s->sampling.samples);
 		key__double(w, "sampled_fraction", s->sampling.fraction);
 		key__double(w, "reused_fraction", s->sampling.reused);

@@ -50,7 +50,7 @@ struct snapshot_process {
 /* Budget mode: what was done, and what it cost. Sums over all processes, the longest pause of any. */
 struct snapshot_sampling {
 	bool known;
-	uint64_t bursts, samples; /* blocks in the sample now */
+	uint64_t bursts, lookouts, samples; /* blocks in the sample now */
 	double longest_pause_s;
 	double fraction;          /* of the run time of that process of which the least was seen; 1: everything was recorded */
 	double reused;            /* see struct survey_stats; the largest */

@@ -34,11 +34,14 @@ static void table__sampling(struct lines *l, const struct snapshot *s)
 
 	if (!m->known)
 		return;
-	if (m->fraction >= 1)
+	if (m->fraction >= 1) {
 		text__addf(&l->line, "every allocation was recorded");
-	else
-		text__addf(&l->line, "sampled %.3g %% of the work in %" PRIu64 " bursts, %" PRIu64 " blocks followed", m->fraction * 100, m->bursts,
-			   m->samples);
+	} else {
+		text__addf(&l->line, "sampled %.3g %% of the work in %" PRIu64 " bursts, ", m->fraction * 100, m->bursts);
+		if (m->lookouts)
+			text__addf(&l->line, "%" PRIu64 " lookouts, ", m->lookouts);
+		text__addf(&l->line, "%" PRIu64 " blocks followed", m->samples);
+	}
 	text__addf(&l->line, "; mean cost %.2g %% CPU", s->target_cpu_mean_pct.value);
 	if (m->longest_pause_s > 0)
 		text__addf(&l->line, ", slowed for %.1f ms at most", m->longest_pause_s * 1000);

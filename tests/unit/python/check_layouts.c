@@ -308,6 +308,7 @@ static void check_type(const struct py_layout *l)
 	OFF(type_flags, PyTypeObject, tp_flags);
 	OFF(type_base, PyTypeObject, tp_base);
 	OFF(type_dict, PyTypeObject, tp_dict);
+	OFF(type_alloc, PyTypeObject, tp_alloc);
 	OFF(type_members, PyTypeObject, tp_members);
 	OFF(type_dictoffset, PyTypeObject, tp_dictoffset);
 	OFF(type_weaklistoffset, PyTypeObject, tp_weaklistoffset);

@@ -25,7 +25,7 @@ static const struct {
 	FIELD(frame_code), FIELD(frame_back), FIELD(frame_lasti), FIELD(frame_owner), FIELD(frame_owner_cstack),
 	FIELD(code_size), FIELD(code_filename), FIELD(code_name), FIELD(code_first_line), FIELD(code_line_table), FIELD(bytes_data),
 	FIELD(code_first_traceable), FIELD(code_instr), FIELD(code_bytecode),
-	FIELD(type_name), FIELD(type_basicsize), FIELD(type_itemsize), FIELD(type_dealloc), FIELD(type_flags), FIELD(type_base), FIELD(type_dict),
+	FIELD(type_name), FIELD(type_basicsize), FIELD(type_itemsize), FIELD(type_dealloc), FIELD(type_flags), FIELD(type_base), FIELD(type_dict), FIELD(type_alloc),
 	FIELD(type_size), FIELD(heap_type_qualname), FIELD(heap_type_cached_keys), FIELD(preheader_bytes),
 	FIELD(str_length), FIELD(str_state), FIELD(str_wstr), FIELD(str_ascii_size), FIELD(str_compact_size), FIELD(str_wstr_length), FIELD(str_data),
 	FIELD(dict_keys), FIELD(dict_values), FIELD(dict_mask), FIELD(dict_small_table),

@@ -80,7 +80,7 @@ static inline void fixture__sample(struct fixture *f)
 {
 	f->s.mode = "budget";
 	f->s.target_cpu_mean_pct = (struct maybe){true, 0.88};
-	f->s.sampling = (struct snapshot_sampling){.known = true, .bursts = 32, .samples = 318, .longest_pause_s = 0.0061, .fraction = 0.058, .reused = 0.03};
+	f->s.sampling = (struct snapshot_sampling){.known = true, .bursts = 32, .lookouts = 12, .samples = 318, .longest_pause_s = 0.0061, .fraction = 0.058, .reused = 0.03};
 	f->rows[0].bytes_error = 180000;
 	f->rows[2].bytes = f->rows[2].objects = 64;
 	f->rows[2].bytes_error = 64;

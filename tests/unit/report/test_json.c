@@ -335,7 +335,7 @@ static void budget_mode_says_what_it_did(void **state)
 	static const struct {
 		const char *key;
 		double value;
-	} want[] = {{"target_cpu_pct", 0.8}, {"target_cpu_mean_pct", 0.88}, {"longest_pause_s", 0.0061}, {"bursts", 32}, {"samples", 318},
+	} want[] = {{"target_cpu_pct", 0.8}, {"target_cpu_mean_pct", 0.88}, {"longest_pause_s", 0.0061}, {"bursts", 32}, {"lookouts", 12}, {"samples", 318},
 		    {"sampled_fraction", 0.058}, {"reused_fraction", 0.03}};
 	struct text exact = {0}, budget = {0}, schema = {0};
 	struct node *n, *s, *overhead;

@@ -218,7 +218,7 @@ static void says_what_was_sampled(void **state)
 	assert_true(says(&f, 0, false, "(no Python stack)"));
 	fixture__sample(&f);
 	assert_true(says(&f, 0, false, "budget mode  tracing costs 0.8 % CPU"));
-	assert_true(says(&f, 0, false, " sampled 5.8 % of the work in 32 bursts, 318 blocks followed; mean cost 0.88 % CPU, slowed for 6.1 ms at most "
+	assert_true(says(&f, 0, false, " sampled 5.8 % of the work in 32 bursts, 12 lookouts, 318 blocks followed; mean cost 0.88 % CPU, slowed for 6.1 ms at most "
 				       "outstanding since attach: about 1.0 MiB in 9000 objects "));
 	assert_true(says(&f, 0, false, "GROWING dict (±34 %)"));
 	/* that of the row which is exact */

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How many blocks one stands for that was recorded at some time: pure. */
+#ifndef GATE_CYCLES_H
+#define GATE_CYCLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What was recorded since the cycle before stands for WEIGHT times as much. */
+struct gate_cycle {
+	uint64_t to_ns;
+	double weight;
+};
+
+struct gate_cycles {
+	struct gate_cycle *list;
+	size_t cnt, capacity;
+};
+
+/* Later than all of the others. Of very many the older half goes. 0 or -ENOMEM. */
+int gate_cycles__add(struct gate_cycles *c, uint64_t to_ns, double weight);
+/* 1 if there is none. */
+double gate_cycles__weight(const struct gate_cycles *c, uint64_t ns);
+void gate_cycles__free(struct gate_cycles *c);
+
+#endif
