@@ -96,12 +96,12 @@ def paired(pair, request, tool, level, options):
 
 def latencies(pair, count, rate):
     """Seconds of single requests to two servers by turns, at random times, RATE a second to each: what else the machine does meets both."""
-    took, each = ([], []), float(pair[0].ask("mean mixed 0.5")[0])
+    took, each = ([], []), float(pair[0].ask("mean leaking 0.5")[0])
     between = 1 / (rate or SERVED_SHARE / each) / 2 - each
     for i in range(2 * count):
         time.sleep(random.expovariate(1 / between))
         start = time.perf_counter()
-        pair[i % 2].ask("one mixed")
+        pair[i % 2].ask("one leaking")
         took[i % 2].append(time.perf_counter() - start)
     return took
 
@@ -113,20 +113,20 @@ def percentiles(took):
 
 def server(pair, tool, level, options):
     """
-    Ratios traced / plain of mean, p50, p99 and p99.9 of all requests, and the p99 of each round. Of two servers, another one traced in each round. Not of
+    Ratios traced / plain of mean, p50, p99 and p99.9 of all requests, the p99 of each round, and what the tool tells. Of two servers, another one traced in each round. Not of
     the first (options.warm): an attach has an opening on credit.
     """
-    took, rounds = ([], []), []
+    took, rounds, told = ([], []), [], []
     for _ in range(options.rounds):
         tracer = tool(pair[1], level)
         latencies(pair, options.warm, options.rate)
         each = latencies(pair, options.requests, options.rate)
-        tracer.end()
+        told.append(tracer.end())
         rounds.append(percentiles(each[1])[2] / percentiles(each[0])[2])
         for some, all_of in zip(each, took):
             all_of.extend(some)
         pair.reverse()
-    return [traced / plain for plain, traced in zip(*map(percentiles, took))], rounds
+    return [traced / plain for plain, traced in zip(*map(percentiles, took))], rounds, told
 
 
 def spread(ratios):
@@ -156,9 +156,11 @@ def at_work(pair, request, measured, options):
 
 def served(pair, measured, options):
     for name, tool, level in [each for each in measured if each[0] in SERVED_BY]:
-        ratios, rounds = server(pair, tool, level, options)
+        ratios, rounds, told = server(pair, tool, level, options)
         print("  server %-13s x plain: mean %.3f, p50 %.3f, p99 %.3f (of single rounds %.3f-%.3f), p99.9 %.3f" % (
-            name, *ratios[:3], min(rounds), max(rounds), ratios[3]), flush=True)
+            name, *ratios[:3], min(rounds), max(rounds), ratios[3]), end="" if tool == Tracer else "\n", flush=True)
+        if tool == Tracer:
+            print("   told: %d bursts, %d lookouts" % tuple(sum(each[what] for each in told) for what in ("bursts", "lookouts")), flush=True)
 
 
 def main():

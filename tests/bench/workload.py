@@ -58,7 +58,19 @@ def churn():
         Node((i, i + 1000), [i])
 
 
-REQUESTS = {"mixed": mixed, "churn": churn}
+KEPT = []
+SERVED = [0]
+
+
+def leaking():
+    """The web service's, of which each twentieth leaves something behind: there is something to look for."""
+    SERVED[0] += 1
+    if SERVED[0] % 20 == 0:
+        KEPT.append(Node(None, None))
+    return mixed()
+
+
+REQUESTS = {"mixed": mixed, "churn": churn, "leaking": leaking}
 
 
 def run(request, seconds):
