@@ -463,7 +463,7 @@ static struct survey_answer weigh(const struct collector *c, enum book book, blo
 
 static void add_estimate(struct leak_row *row, const struct block *b, const struct survey_answer *a)
 {
-	row->est_bytes += size_of(b) * a->weight;
+	row->est_bytes += (a->bytes_each ?: size_of(b)) * a->weight;
 	row->est_objects += a->weight;
 	row->est_garbage += a->passing ? a->weight : 0;
 	row->samples++;

@@ -689,29 +689,38 @@ static void account_lookout(struct gate *g, uint64_t recorded_ns)
 	pthread_mutex_lock(&g->lock);
 	gate_cycles__add(&g->lookouts, recorded_ns, weight);
 	g->lookout_cnt++;
-	g->lookout_end_ns = clock__now_ns();
 	pthread_mutex_unlock(&g->lock);
 	g->recorded_ns = recorded_ns;
 	g->slowed_ns = (cost > ran / 2 ? fmin(ran, 2 * dearest_piece_ns(g)) : 0) + g->money.placing_ns;
 	log_debug("process %d: lookout: %.1f ms of %.1f ms, cost %.3f ms of %.1f ms of CPU, weight %.1f", g->proc.pid, lasted / 1e6,
-		  since(g->lookout_end_ns, g->opened.ns) / 1e6, cost / 1e6, ran / 1e6, weight);
+		  since(clock__now_ns(), g->opened.ns) / 1e6, cost / 1e6, ran / 1e6, weight);
+}
+
+static void end_lookout(struct gate *g)
+{
+	take_witnesses(g, GATE_LOOKOUT_TAIL);
+	pthread_mutex_lock(&g->lock);
+	g->lookout_end_ns = clock__now_ns();
+	pthread_mutex_unlock(&g->lock);
 }
 
 /*
  * For a while there is a probe on what makes instances only. Most programs make few of these among all that they allocate, so that for the same price
  * far more of those that are sought are met than in a burst.
  */
-static int look_out(struct gate *g)
+static void look_out(struct gate *g)
 {
 	uint64_t recorded_ns, end_cost_ns;
 	int err = begin_lookout(g);
 	double late;
 
-	if (err)
-		return err;
+	if (err) { /* bursts do without */
+		log_debug("process %d: no lookout: %s", g->proc.pid, strerror(-err));
+		return;
+	}
 	recorded_ns = watch_makers(g);
-	if (!stopping(g))
-		take_witnesses(g, GATE_LOOKOUT_TAIL);
+	if (!stopping(g)) /* else what was recorded has no witness, and will not count */
+		end_lookout(g);
 	__atomic_store_n(&g->state->phase, GATE_SHUT, __ATOMIC_RELEASE);
 	end_cost_ns = g->state->cost_ns;
 	keeper__hurry(HURRY_MS);
@@ -721,7 +730,6 @@ static int look_out(struct gate *g)
 	late = since(g->state->cost_ns, end_cost_ns);
 	spending__end(&g->money, late); /* says nothing of how late many probes come */
 	note_pause(g, late);
-	return 0;
 }
 
 uint64_t gate__lookout_end(struct gate *g)
@@ -751,10 +759,10 @@ static void *run(void *arg)
 		open_once(g);
 		wait_for_money(g);
 		if (!stopping(g) && prepare_lookout(g)) {
-			g->err = look_out(g);
+			look_out(g);
 			wait_for_money(g);
 		}
-		g->err = g->err ?: stopping(g) ? 0 : open_gate(g);
+		g->err = stopping(g) ? 0 : open_gate(g);
 	}
 	if (g->err)
 		log_warn("process %d: the probes cannot be placed again: %s", g->proc.pid, strerror(-g->err));

@@ -454,6 +454,8 @@ static bool judge_place(struct survey *s, uint64_t addr, struct sample *m)
 	}
 	if (kind_of(s, m->type, b.bytes, &id))
 		m->kind = id;
+	if (m->sought)
+		m->size_now = b.bytes;
 	return true;
 }
 
@@ -731,6 +733,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 	} else {
 		out->weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;
 		out->kind_samples = k->samples[tier];
+		out->bytes_each = m->sought ? m->size_now : 0;
 		out->passing = k->garbage || k->is_replaced;
 	}
 	return SURVEY_COUNTS;
