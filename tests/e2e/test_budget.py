@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -231,10 +232,10 @@ def test_forked_workers(debian, bpf, start):
 # -- what it leaves ---------------------------------------------------------------------------------------------
 
 class Gate:
-    """Of a process, as it is from outside: is there a probe in the function that frees objects, or in the padding in front of it?"""
+    """Of a process, as it is from outside: is there a probe in a function (that frees objects), or in the padding in front of it?"""
 
-    def __init__(self, target):
-        self.place = target.command("tables")["obj"][3] - 16
+    def __init__(self, target, function=None):
+        self.place = (function or target.command("tables")["obj"][3]) - 16
         self.mem = open("/proc/%d/mem" % target.pid, "rb", buffering=0)
         self.shut = self._read()
 
@@ -275,6 +276,35 @@ def test_nothing_is_left_of_a_burst(number, rounds, corner, start):
         assert stop_run(target) > 0
         assert becomes(lambda: tables_of(target), tables) == tables
         target.command("free")
+    target.check_alive()
+
+
+def address_of(pid, name):
+    """Of an exported function of the interpreter."""
+    with open("/proc/%d/maps" % pid, encoding="utf-8") as maps:
+        files = {line.split()[5]: int(line.split("-")[0], 16) for line in reversed(list(maps)) if len(line.split()) > 5}
+    for path in (path for path in files if "python" in os.path.basename(path) and ".cpython-" not in path):
+        found = re.search(r"^([0-9a-f]+) T %s$" % name, subprocess.run(["nm", "-D", path], stdout=subprocess.PIPE, check=True).stdout.decode(), re.M)
+        if found:
+            fixed = b" EXEC " in subprocess.run(["readelf", "-h", path], stdout=subprocess.PIPE, check=True).stdout
+            return int(found.group(1), 16) + (0 if fixed else files[path])
+    raise AssertionError("no %s in %s" % (name, sorted(files)))
+
+
+@pytest.mark.parametrize("number,rounds", [(signal.SIGKILL, 4), (signal.SIGINT, 2)], ids=["kill -9", "Ctrl-C"])
+def test_nothing_is_left_of_a_lookout(number, rounds, python, bpf, start):
+    chance = random.Random(20261128)
+    target = start(python, ONE_OF_MANY)
+    text, gate = code(target.pid), Gate(target, address_of(target.pid, "PyType_GenericAlloc"))
+    target.send("run 1000 20")
+    for turn in range(rounds):
+        tracer = budget(target, check=False)
+        gate.wait(is_open=True)
+        time.sleep(chance.uniform(0, 0.2))  # any moment of what lasts some 100 ms, and the time after
+        tracer.kill(number)
+        assert tracer.wait() == (0 if number == signal.SIGINT else -signal.SIGKILL)
+        assert becomes(lambda: code(target.pid), text) == text, "turn %d: a probe stays" % turn
+    assert stop_run(target) > 0
     target.check_alive()
 
 
