@@ -129,20 +129,26 @@ def test_reports_do_not_wait_for_a_burst(python, bpf, start):
     tracer.stop()
 
 
+def too_little():
+    """In percent: of what one_of_many.py makes a part only can be recorded, whatever a hit takes here; a leak is found in it in time."""
+    return "%.2f" % (dearness() / 5)
+
+
 def test_one_of_many_of_its_class(python, bpf, start):
     """Bursts see too few of them; in a lookout all are seen, and which of them were another one's place soon after."""
     target = start(python, ONE_OF_MANY)
     truth = Truth(ONE_OF_MANY, python.version)
-    tracer = budget(target)
+    tracer = budget(target, "--budget", too_little())
     target.send("run 1000 %g" % truth.rate)
 
     def found(snapshot):
         return snapshot["growers"] and truth.fits(snapshot["growers"][0]) and snapshot["growers"][0]["verdict"] == "growing"
 
-    in_budget(until(tracer, found))
+    until(tracer, found)
     stop_run(target)
     snapshot = tracer.fresh()
-    assert snapshot["overhead"]["lookouts"] > 2, snapshot["overhead"]
+    assert snapshot["overhead"]["lookouts"] > 2 and snapshot["overhead"]["sampled_fraction"] < 1, snapshot["overhead"]
+    assert 0 < snapshot["overhead"]["target_cpu_mean_pct"] <= 1.5 * float(too_little()), snapshot["overhead"]
     rows = rows_of(snapshot, "Entry")
     assert sum(row["objects"] for row in rows if not truth.fits(row)) <= 0.2 * sum(row["objects"] for row in rows), brief(snapshot)
     lossless(tracer.stop())
@@ -298,7 +304,7 @@ def test_nothing_is_left_of_a_lookout(number, rounds, python, bpf, start):
     text, gate = code(target.pid), Gate(target, address_of(target.pid, "PyType_GenericAlloc"))
     target.send("run 1000 20")
     for turn in range(rounds):
-        tracer = budget(target, check=False)
+        tracer = budget(target, "--budget", too_little(), check=False)
         gate.wait(is_open=True)
         time.sleep(chance.uniform(0, 0.2))  # any moment of what lasts some 100 ms, and the time after
         tracer.kill(number)
