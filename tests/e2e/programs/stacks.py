@@ -27,6 +27,7 @@ import harness  # noqa: E402
 TIMES = 25
 KEEP = []
 RECORDED = {}
+RECORDING = threading.RLock() # several threads write, and what a signal or a finalizer runs amidst of it
 SCENARIOS = []
 
 
@@ -50,8 +51,9 @@ def here(name, objects=1):
         code = frame.f_code
         stack.append((code.co_filename, frame.f_lineno, getattr(code, "co_qualname", code.co_name)))
         frame = frame.f_back
-    known = RECORDED.setdefault(name, {})
-    known[tuple(stack)] = known.get(tuple(stack), 0) + objects
+    with RECORDING:
+        known = RECORDED.setdefault(name, {})
+        known[tuple(stack)] = known.get(tuple(stack), 0) + objects
 
 
 def scenario(function):
