@@ -51,7 +51,7 @@ status=0
 
 cat <<TEXT
 
-What to look for: the first rows, called "growing", are made by AuditLog.record(), called from checkout():
+What to look for: the rows called "growing" that have a line are made by AuditLog.record(), called from checkout():
 its entries stay in AUDIT.pending for ever. The page cache and the sessions come and go and level out.
 TEXT
 if ! kill -0 "$service" 2>/dev/null; then
