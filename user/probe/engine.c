@@ -370,7 +370,8 @@ int engine__open(const struct py_interp *py, pid_t global_pid, const struct trac
 	if (err)
 		goto fail;
 	gc_probe__find(py, &e->gc);
-	maker__find(py, &e->maker);
+	if (opts->budget > 0)
+		maker__find(py, &e->maker);
 	e->recycle_cnt = recycle__find_all(py, e->recycle, RECYCLE_MAX);
 	if (!multi)
 		e->recycle_cnt = 0; /* they need cookies */

@@ -400,6 +400,18 @@ static int place_probes(struct gate *g, double piece, double window)
 	return 0;
 }
 
+/* From here on what it does, and what that costs, is of this opening. */
+static void begin_stretch(struct gate *g, bool waits)
+{
+	struct gate_state *s = g->state;
+
+	g->opened = load_of(g, waits);
+	s->tail_ns = spending__tail_ns(&g->money);
+	s->last_ns = g->opened.ns;
+	s->piece_from_ns = s->cost_ns;
+	s->dearest_ns = 0;
+}
+
 static int open_gate(struct gate *g)
 {
 	struct gate_state *s = g->state;
@@ -414,14 +426,10 @@ static int open_gate(struct gate *g)
 	if (err)
 		goto out;
 	g->money.early_ns = since(s->cost_ns, g->open_cost_ns);
-	s->tail_ns = spending__tail_ns(&g->money);
-	g->opened = load_of(g, !g->waits_dear);
-	s->last_ns = g->opened.ns;
+	begin_stretch(g, !g->waits_dear);
 	s->skip = g->money.skip_allocs * random_share();
 	s->skip_ns = s->skip * spending__skip_ns(&g->money);
 	s->started = 0;
-	s->piece_from_ns = s->cost_ns;
-	s->dearest_ns = 0;
 	g->before = *s;
 	s->limit_ns = s->cost_ns + left_for_burst(g, s->cost_ns) + s->skip_ns;
 	log_debug("process %d: opening %llu: %.2f ms saved, %.2f ms for the burst, %.2f ms for the tail; placing %.2f ms, hits before %.2f ms, late %.2f ms", g->proc.pid,
@@ -621,7 +629,7 @@ static void open_once(struct gate *g)
 	note_pause(g, late);
 }
 
-/* false: nothing is sought, or nothing could be found this way. */
+/* false: nothing is sought. */
 static bool prepare_lookout(struct gate *g)
 {
 	struct gate_state *s = g->state;
@@ -630,7 +638,7 @@ static bool prepare_lookout(struct gate *g)
 	pthread_mutex_lock(&g->lock);
 	memset(s->sought, 0, sizeof(s->sought));
 	memcpy(s->sought, g->sought, g->sought_cnt * sizeof(*s->sought));
-	any = g->sought_cnt && engine__maker(g->proc.engine);
+	any = g->sought_cnt;
 	pthread_mutex_unlock(&g->lock);
 	return any;
 }
@@ -648,11 +656,7 @@ static int begin_lookout(struct gate *g)
 	if (err)
 		return err;
 	charge_places(g, 1, g->money.busy);
-	s->tail_ns = spending__tail_ns(&g->money);
-	g->opened = load_of(g, false);
-	s->last_ns = g->opened.ns;
-	s->piece_from_ns = s->cost_ns;
-	s->dearest_ns = 0;
+	begin_stretch(g, false);
 	s->limit_ns = s->cost_ns + left_for_burst(g, s->cost_ns);
 	__atomic_store_n(&s->phase, GATE_LOOKOUT, __ATOMIC_RELEASE);
 	return 0;

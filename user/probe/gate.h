@@ -29,6 +29,7 @@ struct py_interp;
 struct gate;  /* opaque: of one process */
 struct gates; /* opaque: of all */
 struct redirect;
+struct sought;
 
 struct gates *gates__new(void); /* NULL: out of memory */
 /* After all of its gates are freed, before their engines. */
@@ -86,7 +87,6 @@ size_t gate__take_witnesses(struct gate *g, struct gate_witness **out);
 double gate__weight(struct gate *g, uint64_t birth_ns, bool sought);
 
 /* From now on there are lookouts for these, at most SOUGHT_MAX, between openings; 0: none. Any thread may call it. */
-struct sought;
 void gate__seek(struct gate *g, const struct sought *list, size_t cnt);
 /* When the last one ended (CLOCK_MONOTONIC): there are witnesses of what was recorded in it. 0: there was none. */
 uint64_t gate__lookout_end(struct gate *g);
