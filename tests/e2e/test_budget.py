@@ -262,6 +262,13 @@ def tables_of(target):
     return {domain: answer[domain] for domain in ("raw", "mem", "obj")}
 
 
+def end(tracer, number, target, text, turn):
+    """By a signal; no probe stays in the target's TEXT."""
+    tracer.kill(number)
+    assert tracer.wait() == (0 if number == signal.SIGINT else -signal.SIGKILL)
+    assert becomes(lambda: code(target.pid), text) == text, "turn %d: a probe stays" % turn
+
+
 @pytest.mark.parametrize("number,rounds", [(signal.SIGKILL, int(os.environ.get("PYLEAK_KILLS", "10"))), (signal.SIGINT, 4)], ids=["kill -9", "Ctrl-C"])
 def test_nothing_is_left_of_a_burst(number, rounds, corner, start):
     """The tracer ends at any moment of a burst: no probe stays, the tables are as they were, the process goes on."""
@@ -276,9 +283,7 @@ def test_nothing_is_left_of_a_burst(number, rounds, corner, start):
         gate.wait(is_open=False)
         gate.wait(is_open=True)
         time.sleep(chance.uniform(0, 0.03))  # any moment of what lasts some 10 ms, and the time after
-        tracer.kill(number)
-        assert tracer.wait() == (0 if number == signal.SIGINT else -signal.SIGKILL)
-        assert becomes(lambda: code(target.pid), text) == text, "turn %d: a probe stays" % turn
+        end(tracer, number, target, text, turn)
         assert stop_run(target) > 0
         assert becomes(lambda: tables_of(target), tables) == tables
         target.command("free")
@@ -307,9 +312,7 @@ def test_nothing_is_left_of_a_lookout(number, rounds, python, bpf, start):
         tracer = budget(target, "--budget", too_little(), check=False)
         gate.wait(is_open=True)
         time.sleep(chance.uniform(0, 0.2))  # any moment of what lasts some 100 ms, and the time after
-        tracer.kill(number)
-        assert tracer.wait() == (0 if number == signal.SIGINT else -signal.SIGKILL)
-        assert becomes(lambda: code(target.pid), text) == text, "turn %d: a probe stays" % turn
+        end(tracer, number, target, text, turn)
     assert stop_run(target) > 0
     target.check_alive()
 
