@@ -675,6 +675,7 @@ static int finish(struct session *s)
 	/* Stop the traps first: what follows is our time, not the target's. Of many targets that takes seconds, in which less and less is seen. */
 	targets__detach(s->targets);
 	sample(s, end_ns, true);
+	growth__finish(s->growth);
 	if (any || s->o->all)
 		report(s, true);
 	if (targets__dropped_cnt(s->targets))

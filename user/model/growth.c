@@ -35,6 +35,7 @@ struct growth {
 	uint32_t tick, interval; /* from 1 */
 	uint32_t intervals_seen;
 	bool interval_ended;
+	bool finished;
 };
 
 struct growth *growth__new(const struct growth_opts *opts)
@@ -183,6 +184,11 @@ int growth__end(struct growth *g, bool is_interval_end)
 	return err;
 }
 
+void growth__finish(struct growth *g)
+{
+	g->finished = true;
+}
+
 static bool growth__been_here(const struct growth *g, uint32_t proc)
 {
 	const struct process *p = map__get(&g->processes, &proc);
@@ -237,6 +243,11 @@ static bool growth__is_small(const struct row *row)
 	return row->gain < (row->now.is_buffer ? MIN_GAIN_BUFFERS : MIN_GAIN_BYTES);
 }
 
+static uint32_t growth__missing(const struct growth *g)
+{
+	return g->intervals_seen < VERDICT_MIN_INTERVALS ? VERDICT_MIN_INTERVALS - g->intervals_seen : 0;
+}
+
 static void growth__judge(const struct growth *g, struct row *row)
 {
 	struct evidence e = {
@@ -249,7 +260,7 @@ static void growth__judge(const struct growth *g, struct row *row)
 		return;
 	row->judged_tick = g->tick;
 	row->verdict = verdict__of(&e);
-	row->gain = points__gain(row->points, row->points_cnt);
+	row->gain = g->finished && growth__missing(g) ? (double)row->now.bytes : points__gain(row->points, row->points_cnt);
 	if (row->verdict == VERDICT_GROWING && (growth__may_be_recycled(g, row) || growth__is_garbage(row)))
 		row->verdict = VERDICT_UNKNOWN;
 	if (row->verdict == VERDICT_GROWING && (growth__is_small(row) || growth__paused(g, row) || growth__is_replaced(g, row)))
@@ -328,8 +339,7 @@ void growth__totals(struct growth *g, struct growth_totals *out)
 	for (size_t i = 0; i < cnt; i++)
 		out->verdicts[items[i].verdict]++;
 	out->intervals_seen = g->intervals_seen;
-	if (g->intervals_seen < VERDICT_MIN_INTERVALS)
-		out->intervals_missing = VERDICT_MIN_INTERVALS - g->intervals_seen;
+	out->intervals_missing = growth__missing(g);
 	free(items);
 }
 

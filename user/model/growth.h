@@ -98,6 +98,11 @@ int growth__end(struct growth *g, bool is_interval_end);
  * these by what was gained and not given back. A buffer counts for the rank of its owner on the same stack.
  */
 size_t growth__top(struct growth *g, size_t n, struct growth_row *rows);
+/*
+ * What was there at the last tick is what stays. Where there was too little time for verdicts, rows rank by that: a
+ * trend over some ticks would leave out what came in the last of them.
+ */
+void growth__finish(struct growth *g);
 void growth__totals(struct growth *g, struct growth_totals *out);
 
 #endif

@@ -476,6 +476,39 @@ static void what_the_collector_will_find_is_no_leak(void **state)
 	assert_int_equal(rising("Node", 1000, 4), VERDICT_GROWING);
 }
 
+/* As seen of a program that ended while it was being imported at the last tick: the row was number 80. */
+static void at_the_end_what_came_last_counts(void **state)
+{
+	static const int64_t bytes[] = { 640, 64000, 64000, 64000 };
+	struct growth_row rows[2];
+	struct fixture f;
+	uint32_t st;
+
+	(void)state;
+	setup(&f, GROUP_STACK);
+	st = stack(&f, 1, 10);
+	begin(&f);
+	add(&f, "Cache", st, 6400);
+	end(&f);
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		begin(&f);
+		add(&f, "Cache", st, 6400 * (i + 2));
+		add(&f, "Table", st, bytes[i]);
+		end(&f);
+		f.now -= TICK_NS - 1000; /* the looks at a process that ends follow each other at once */
+	}
+	assert_int_equal(growth__top(f.g, 2, rows), 2);
+	assert_string_equal(type_of(&f, &rows[0]), "Cache");
+	growth__finish(f.g);
+	begin(&f);
+	add(&f, "Cache", st, 6400 * 5);
+	add(&f, "Table", st, 64000);
+	end(&f);
+	assert_int_equal(growth__top(f.g, 2, rows), 2);
+	assert_string_equal(type_of(&f, &rows[0]), "Table");
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -495,6 +528,7 @@ int main(void)
 		cmocka_unit_test(what_a_free_list_holds_is_not_growing),
 		cmocka_unit_test(thinning_loses_no_extremes),
 		cmocka_unit_test(slope_and_trend),
+		cmocka_unit_test(at_the_end_what_came_last_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
