@@ -607,6 +607,27 @@ int engine__prepare_gate(struct engine *e, const struct allocators *a, const cha
 	return err;
 }
 
+static bool knows_places(const struct engine *e)
+{
+	for (size_t i = 0; i < e->recycle_cnt; i++)
+		if (__atomic_load_n(&e->recycle_met_ns[i], __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+int engine__try_places(const struct engine *e, const char *path, pid_t pid, size_t first, struct uprobe_links *links)
+{
+	const struct uprobe_target target = { .path = path, .pid = pid, .multi = e->multi };
+	uint16_t places[TRIED_AT_ONCE];
+	size_t cnt = 0;
+
+	while (cnt < TRIED_AT_ONCE && first + cnt < e->recycle_cnt && !knows_places(e)) {
+		places[cnt] = first + cnt;
+		cnt++;
+	}
+	return attach_places(e, &target, places, cnt, links) ?: (int)cnt;
+}
+
 int engine__open_gate(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool halt, struct gate_links *links)
 {
 	const struct uprobe_target target = { .path = path, .pid = pid, .multi = e->multi };

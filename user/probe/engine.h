@@ -67,6 +67,7 @@ struct gate_links {
 
 /* Each link costs its making, and its places go one after the other: what is met there meanwhile costs, too. */
 #define UNMET_LINK 8
+#define TRIED_AT_ONCE (2 * UNMET_LINK)
 
 /*
  * For one process; engine__attach() leaves these out. May be called by any thread. First what it seldom meets, with the UNMET or without: each place costs
@@ -74,6 +75,11 @@ struct gate_links {
  * while the others are placed. A: what stands in its tables. -errno: none are in place.
  */
 int engine__prepare_gate(struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool unmet, struct gate_links *links);
+/*
+ * Before the first opening, where no process has told: free lists' places from FIRST on, for a moment, so that those met all the time are known and are
+ * not placed before the others. How many are in place now; 0: there are no more, or it is known.
+ */
+int engine__try_places(const struct engine *e, const char *path, pid_t pid, size_t first, struct uprobe_links *links);
 int engine__open_gate(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool halt, struct gate_links *links);
 size_t gate_links__places(const struct gate_links *links);
 /* What was met in this opening goes from UNMET to ENDS: to be removed before the rest. */

@@ -52,6 +52,11 @@
 #define QUIET_STEPS_MAX 15
 #define WAITS_MOST_NS 1000000 /* asking for them must not take longer while probes are in place */
 #define HURRY_MS 12          /* most openings of a process at work are over by then */
+#define TRY_STEP_NS 200000
+#define TRY_STEPS 15         /* 3 ms: what is not met in that time is not met all the time */
+#define TRY_COST_NS 500000   /* a hundred hits */
+#define TRY_PAUSE_NS 3000000
+#define TRY_HURRY_MS 500
 #define LOOKOUT_NS 2000000000ULL
 #define READY_MOST_NS 5000000000ULL /* a few percent of a processor of ours meanwhile */
 
@@ -410,6 +415,35 @@ static void begin_stretch(struct gate *g, bool waits)
 	s->last_ns = g->opened.ns;
 	s->piece_from_ns = s->cost_ns;
 	s->dearest_ns = 0;
+}
+
+/*
+ * Placing all of the free lists' places takes a while, and a process that is at work hits those over and over that it meets all the time, unless they
+ * come last: so which these are is found out beforehand, a few at a time.
+ */
+static void try_places(struct gate *g)
+{
+	const struct timespec step = { .tv_nsec = TRY_STEP_NS }, pause = { .tv_nsec = TRY_PAUSE_NS };
+	const struct gate_process *p = &g->proc;
+	struct uprobe_links links = {};
+	size_t first = 0;
+	int cnt;
+
+	keeper__hurry(TRY_HURRY_MS);
+	while ((cnt = engine__try_places(p->engine, p->path, p->pid, first, &links)) > 0) {
+		const uint64_t before = g->state->cost_ns;
+		double hits, placing;
+
+		for (int i = 0; i < TRY_STEPS && since(g->state->cost_ns, before) < TRY_COST_NS; i++)
+			nanosleep(&step, NULL);
+		uprobe_links__close(&links);
+		hits = since(g->state->cost_ns, before);
+		placing = spending__owe(&g->money, cnt, g->money.busy, hits);
+		g->longest_pause_ns = fmax(g->longest_pause_ns, hits + placing);
+		log_debug("process %d: tried %d places from %zu on: hits %.3f ms, placing %.3f ms", p->pid, cnt, first, hits / 1e6, placing / 1e6);
+		first += cnt;
+		nanosleep(&pause, NULL);
+	}
 }
 
 static int open_gate(struct gate *g)
@@ -804,6 +838,8 @@ int gate__new(struct gates *all, const struct gate_process *proc, const struct g
 	g->work.hit_ns = g->state->entry_ns;
 	g->state->return_ns = fmax(cost->returned_ns - cost->emulated_ns, 0) * ENTRY_MARGIN;
 	err = gates__listen(all, proc->engine, proc->slot, g->wake_fd);
+	if (!err)
+		try_places(g);
 	err = err ?: open_gate(g);
 	err = err ?: thread__start(&g->thread, run, g);
 	if (err)

@@ -62,6 +62,15 @@ double spending__wait_ns(const struct spending *s)
 	return fmax(spending__opening_ns(s) - s->bank_ns, 0) / spending__income(s);
 }
 
+double spending__owe(struct spending *s, size_t cnt, double running, double hits_ns)
+{
+	double ns = cnt * s->place_ns * running;
+
+	s->placed_ns += ns;
+	s->owed_ns += ns + hits_ns;
+	return ns;
+}
+
 void spending__begin(struct spending *s)
 {
 	if (!s->openings++)
@@ -110,7 +119,8 @@ double spending__tail_ns(const struct spending *s)
 
 void spending__end(struct spending *s, double cost_ns)
 {
-	s->bank_ns -= cost_ns;
+	s->bank_ns -= cost_ns + s->owed_ns;
+	s->owed_ns = 0;
 }
 
 void spending__late(struct spending *s, double cost_ns)

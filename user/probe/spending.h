@@ -30,6 +30,7 @@ struct spending {
 	double early_ns;      /* in: hits before the burst of this opening, or of the last one */
 	double skip_allocs;   /* allocations that are not to be recorded before the burst, at most */
 	struct spending_shares shares;
+	double owed_ns;       /* spent before the first opening */
 	size_t openings;      /* begun */
 	double age_ns;        /* time that has been earned for */
 };
@@ -46,6 +47,8 @@ void spending__earn(struct spending *s, double passed_ns, double spent_ns);
 /* For how long to save until an opening can be paid. 0: it can. */
 double spending__wait_ns(const struct spending *s);
 
+/* Spent before the first opening: hits, and CNT probes placed as below, whose cost is returned. Paid when that opening is over. */
+double spending__owe(struct spending *s, size_t cnt, double running, double hits_ns);
 /* An opening begins; the first one is on credit. Nothing is to be skipped. */
 void spending__begin(struct spending *s);
 /* CNT probes are placed, and will be removed, while the process runs for this share of the time. */

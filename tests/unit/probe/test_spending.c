@@ -94,6 +94,26 @@ static void the_first_one_is_on_credit(void **state)
 	assert_true(spending__burst_ns(&s, 0) == 0);
 }
 
+static void what_was_spent_before_is_paid_after_the_first(void **state)
+{
+	struct spending plain = of(0.01), owing = of(0.01);
+	double placing;
+
+	(void)state;
+	placing = spending__owe(&owing, 60, 1, 2 * MS);
+	assert_true(placing > 2.9 * MS && placing < 3.1 * MS);
+	spending__begin(&plain);
+	spending__begin(&owing);
+	assert_true(spending__burst_ns(&owing, 0) == spending__burst_ns(&plain, 0));
+	spending__end(&plain, 5 * MS);
+	spending__end(&owing, 5 * MS);
+	assert_true(spending__wait_ns(&owing) > spending__wait_ns(&plain) + 5 * MS / 0.01);
+	assert_true(owing.placed_ns - plain.placed_ns == placing);
+	spending__end(&plain, MS);
+	spending__end(&owing, MS);
+	assert_true(plain.bank_ns - owing.bank_ns < 5.1 * MS);
+}
+
 static void an_overdraft_is_paid_back(void **state)
 {
 	struct spending s = of(0.01);
@@ -188,7 +208,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_stays_within_the_budget_and_uses_it), cmocka_unit_test(what_placing_costs_is_paid),
-		cmocka_unit_test(the_first_one_is_on_credit),		   cmocka_unit_test(an_overdraft_is_paid_back),
+		cmocka_unit_test(the_first_one_is_on_credit),
+		cmocka_unit_test(what_was_spent_before_is_paid_after_the_first),		   cmocka_unit_test(an_overdraft_is_paid_back),
 		cmocka_unit_test(no_more_is_saved_than_two_openings),	   cmocka_unit_test(a_service_keeps_its_99th_percentile),
 		cmocka_unit_test(one_asked_less_often_keeps_it_after_a_while), cmocka_unit_test(a_burst_begins_late_in_long_pieces),
 	};
