@@ -35,6 +35,8 @@ static __always_inline void charge(struct proc_state *ps, __u32 slot, __u64 ns)
 	if (g->cost_ns <= g->limit_ns || g->phase == GATE_SHUT)
 		return;
 	if (g->phase == GATE_BURST || g->phase == GATE_LOOKOUT) {
+		g->recorded_ns = bpf_ktime_get_ns();
+		g->recorded_cost_ns = g->cost_ns;
 		g->limit_ns = g->cost_ns + g->tail_ns;
 		g->phase = g->phase == GATE_BURST ? GATE_TAIL : GATE_LOOKOUT_TAIL;
 	} else if (g->phase == GATE_LOOKOUT_TAIL) {

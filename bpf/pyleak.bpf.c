@@ -267,6 +267,7 @@ static __always_inline void thread_end(struct proc_state *ps, __u32 slot, const 
 			b.type = p->old.type;
 			b.birth = p->old.birth;
 			b.gc_epoch = p->old.gc_epoch;
+			b.size_domain |= p->old.size_domain & BLOCK_KNOWN_AS;
 		}
 		totals_add(ps, &b, 1);
 		put_fresh(ps, slot, BLOCK_KEY(slot, addr), &b);
@@ -473,6 +474,7 @@ int obj_realloc_ret(struct pt_regs *ctx)
 			b.type = ps->call.old.type;
 			b.birth = ps->call.old.birth;
 			b.gc_epoch = ps->call.old.gc_epoch;
+			b.size_domain |= ps->call.old.size_domain & BLOCK_KNOWN_AS;
 		}
 		put_young(ps, slot, BLOCK_KEY(slot, ctx->ax), &b);
 		totals_add(ps, &b, 1);
@@ -624,6 +626,99 @@ int made(struct pt_regs *ctx)
 			put_young(ps, slot, key, &b);
 		totals_add(ps, &b, 1);
 	}
+	event_end(ps, slot, start);
+	return 0;
+}
+
+static __always_inline bool looks_out_for_large(const struct proc_state *ps)
+{
+	return ps->gate.large_min && (ps->gate.phase == GATE_LOOKOUT || ps->gate.phase == GATE_LOOKOUT_TAIL);
+}
+
+/* Budget mode, the entry of the raw domain's realloc: what it has in hand is there already. Paid for at its return. */
+SEC("uprobe/large_realloc")
+int large_realloc(struct pt_regs *ctx)
+{
+	__u64 addr = arg(ctx, RAW_REALLOC, 0), id;
+	struct pending p = {};
+	struct proc_state *ps;
+	block_key key;
+	__u32 slot;
+
+	ps = current_proc(&slot, &id);
+	if (!ps || !cfg.budget || !addr || !looks_out_for_large(ps))
+		return 0;
+	begin(ps, &p, ctx->sp, id, 0);
+	p.moves = 1;
+	key = BLOCK_KEY(slot, addr);
+	if (take(ps, slot, key, &p.old, true))
+		p.old_key = key;
+	if (bpf_map_update_elem(&raw_calls, &id, &p, BPF_ANY))
+		lose(ps, LOSS_PENDING);
+	return 0;
+}
+
+/* What glibc has given out, by the word in front of it (malloc/malloc.c: struct malloc_chunk): a chunk, or a mapping of its own. */
+static __always_inline __u64 libc_bytes(__u64 addr)
+{
+	__u64 word = read_u64(addr - 8), bytes = word & ~7ULL;
+
+	if (word & 2)
+		return ((bytes + 4095) & ~4095ULL) - 16;
+	return bytes - 8;
+}
+
+static __always_inline void large_new(struct proc_state *ps, __u32 slot, __u64 addr, __u64 ip, const struct pending *p)
+{
+	__u64 bytes = libc_bytes(addr);
+	block_key key = BLOCK_KEY(slot, addr);
+	struct block b;
+
+	take(ps, slot, key, &b, true); /* what was there has ended unseen */
+	if (bytes < ps->gate.large_min || bytes >= 1ULL << BLOCK_SIZE_BITS || (ps->gate.phase != GATE_LOOKOUT && !(p && p->old_key)))
+		return;
+	fill(&b, ps, slot, bytes, DOMAIN_RAW, ip);
+	if (p && p->old_key) {
+		b.type = p->old.type;
+		b.birth = p->old.birth;
+		b.gc_epoch = p->old.gc_epoch;
+		b.size_domain |= p->old.size_domain & BLOCK_KNOWN_AS;
+	} else {
+		b.size_domain |= p ? BLOCK_KNOWN_AS : BLOCK_SOUGHT;
+	}
+	totals_add(ps, &b, 1);
+	put_fresh(ps, slot, key, &b);
+}
+
+/* Budget mode, the return of what makes or moves blocks of the raw domain: there is everything that is too large for pymalloc. */
+SEC("uprobe/large_ret")
+int large_ret(struct pt_regs *ctx)
+{
+	struct proc_state *ps;
+	struct pending *p;
+	__u64 id, start;
+	struct block b;
+	__u32 slot;
+
+	ps = current_proc(&slot, &id);
+	if (!ps || !cfg.budget)
+		return 0;
+	charge(ps, slot, (__u64)ps->gate.entry_ns + ps->gate.return_ns);
+	if (!looks_out_for_large(ps) || (ps->text_end && (ctx->ip < ps->text_start || ctx->ip >= ps->text_end)))
+		return 0;
+	start = event_begin(ps, &ps->raw_events);
+	p = bpf_map_lookup_elem(&raw_calls, &id);
+	if (p && !is_return(ps, p, ctx->sp, id))
+		p = NULL;
+	if (ctx->ax) {
+		large_new(ps, slot, ctx->ax, ctx->ip, p);
+	} else if (p && p->old_key) {
+		b = p->old;
+		totals_add(ps, &b, 1);
+		put_fresh(ps, slot, p->old_key, &b);
+	}
+	if (p)
+		bpf_map_delete_elem(&raw_calls, &id);
 	event_end(ps, slot, start);
 	return 0;
 }

@@ -46,8 +46,10 @@ enum block_domain { DOMAIN_OBJ = 0, DOMAIN_RAW = 1 };
 #define BLOCK_DOMAIN(sd) ((sd) >> (BLOCK_SIZE_BITS + BLOCK_FORK_BITS) & 1)
 /* It was known first by a realloc: it is older than that. */
 #define BLOCK_MOVED (1ULL << 63)
-/* It was recorded in a lookout: those of its type only, and not in the same share of the time as others. */
+/* It was recorded in a lookout: those of its type, or large ones, and not in the same share of the time as others. */
 #define BLOCK_SOUGHT (1ULL << 62)
+/* What stays when it moves again. */
+#define BLOCK_KNOWN_AS (BLOCK_MOVED | BLOCK_SOUGHT)
 #define BLOCK_SIZE_DOMAIN(size, forks, domain)                                                           \
 	(BLOCK_SIZE(size) | (__u64)(__u16)(forks) << BLOCK_SIZE_BITS |                                   \
 	 (__u64)(domain) << (BLOCK_SIZE_BITS + BLOCK_FORK_BITS))
@@ -203,6 +205,7 @@ struct gate_state {
 	__u64 tail_ns;             /* what the tail may cost */
 	__u64 skip_ns;             /* what is in the limit for skip */
 	struct sought sought[SOUGHT_MAX];
+	__u64 large_min;           /* a lookout is for blocks of the raw domain with so many bytes; 0: for those above */
 	/* in, then changed by the programs when the limit is passed */
 	__u32 phase;
 	__u32 skip;                /* allocations not to be recorded, if the first one comes after a pause: see gate.c */
@@ -214,6 +217,7 @@ struct gate_state {
 	__u64 burst_allocs, tail_frees;
 	__u64 started;             /* the first hit of this burst has come; user space sets it back */
 	__u64 pauses;              /* gaps between events in bursts that were longer than GATE_GAP_NS */
+	__u64 recorded_ns, recorded_cost_ns; /* when a lookout's tail began, and cost_ns then; 0: user space begins it */
 	__u64 piece_from_ns, dearest_ns; /* cost_ns after the last such gap; the most that a piece of work before it has cost */
 };
 

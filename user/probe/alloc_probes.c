@@ -205,6 +205,31 @@ int alloc_probes__attach_briefly(const struct alloc_probes *p, const struct allo
 	return err;
 }
 
+int alloc_probes__attach_large(const struct alloc_probes *p, const struct allocators *a, const char *path, struct uprobe_links *links)
+{
+	const struct alloc_slot *slots = a->slots[TABLE_RAW];
+	struct groups all = {};
+	uint64_t off;
+	int err = is_there(&slots[OP_MALLOC]) ? 0 : -ENOENT;
+
+	for (int op = 0; op < OP_FREE && !err; op++) {
+		const struct group ret = { .file = slots[op].file, .program = p->programs.large_ret, .returns = true };
+		const struct group entry = { .file = slots[op].file, .program = p->programs.large_realloc };
+
+		err = place_of(p, &slots[op], &off);
+		err = err ?: add_to_group(&all, &ret, off, 0);
+		if (op == OP_REALLOC)
+			err = err ?: add_to_group(&all, &entry, off, PLACE_COOKIE(slots[op].probe.arg_regs[0], slots[op].probe.arg_regs[1]));
+	}
+	for (int returns = 1; returns >= 0; returns--)
+		for (size_t i = 0; i < all.cnt && !err; i++)
+			if (all.list[i].returns == returns)
+				err = attach_group(p, &all.list[i], path, links);
+	if (err)
+		uprobe_links__close(links);
+	return err;
+}
+
 static bool wanted(const struct alloc_probes *p, const struct allocators *a, const struct alloc_probe *probe)
 {
 	for (int t = 0; t < TABLE_CNT; t++) {

@@ -20,6 +20,7 @@
 /* Descriptors: [0] for the object domains, [1] for raw functions. */
 struct alloc_programs {
 	int entry[2][OP_CNT], ret[2][OP_FREE];
+	int large_realloc, large_ret; /* of a lookout */
 };
 
 struct alloc_probe {
@@ -54,6 +55,8 @@ int alloc_probes__attach(struct alloc_probes *p, const struct allocators *a, con
  */
 int alloc_probes__attach_briefly(const struct alloc_probes *p, const struct allocators *a, const char *path, bool hot,
 				 struct uprobe_links *makes, struct uprobe_links *others);
+/* For a lookout for large blocks, which only functions of the raw table make: their returns, and the entry of its realloc. -ENOENT: there is no such table. */
+int alloc_probes__attach_large(const struct alloc_probes *p, const struct allocators *a, const char *path, struct uprobe_links *links);
 /* Leaves what is not in A any more: only where A is all that is traced. */
 void alloc_probes__retire(struct alloc_probes *p, const struct allocators *a);
 /* All links go to LINKS, to be closed together. */

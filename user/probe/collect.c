@@ -265,6 +265,7 @@ static void add_age(struct collector *c, struct leak_row *row, const struct bloc
 static void merge_row(struct leak_row *into, const struct leak_row *row)
 {
 	into->est_bytes += row->est_bytes;
+	into->est_doubt += row->est_doubt;
 	into->est_objects += row->est_objects;
 	into->est_garbage += row->est_garbage;
 	into->samples += row->samples;
@@ -463,7 +464,10 @@ static struct survey_answer weigh(const struct collector *c, enum book book, blo
 
 static void add_estimate(struct leak_row *row, const struct block *b, const struct survey_answer *a)
 {
-	row->est_bytes += (a->bytes_each ?: size_of(b)) * a->weight;
+	double bytes = (a->bytes_each ?: size_of(b)) * a->weight;
+
+	row->est_bytes += bytes;
+	row->est_doubt += bytes * a->doubt;
 	row->est_objects += a->weight;
 	row->est_garbage += a->passing ? a->weight : 0;
 	row->samples++;
@@ -537,7 +541,7 @@ static int end_estimates(struct collector *c)
 		row->objects = row->est_objects + 0.5;
 		row->bytes_error = survey__error(row->est_bytes, row->samples, row->kind_samples);
 		if (row->samples && row->bytes_error > 0) /* some that are followed have been replaced unseen: about as many as are seen to be */
-			row->bytes_error += stats.reused * row->est_bytes;
+			row->bytes_error += stats.reused * row->est_bytes + row->est_doubt;
 		c->out.bytes += row->bytes;
 		c->out.objects += row->objects;
 	}

@@ -310,6 +310,8 @@ static void choose_programs(struct engine *e)
 		for (int op = 0; op < OP_FREE; op++)
 			e->probes.programs.ret[raw][op] = bpf_program__fd(nothing ? s->progs.nothing : ret[raw][op]);
 	}
+	e->probes.programs.large_realloc = bpf_program__fd(nothing ? s->progs.nothing : s->progs.large_realloc);
+	e->probes.programs.large_ret = bpf_program__fd(nothing ? s->progs.nothing : s->progs.large_ret);
 }
 
 static void find_books(struct engine *e)
@@ -696,6 +698,31 @@ int engine__attach_maker(const struct engine *e, const char *path, pid_t pid, st
 	const struct bpf_program *prog = e->opts.probes == TRACER_FULL ? e->skel->progs.made : e->skel->progs.nothing;
 
 	return e->maker.addr ? uprobe__attach(&target, bpf_program__fd(prog), &e->maker.off, NULL, 1, true, links) : -ENOENT;
+}
+
+/* 2.7: the same of what its text takes from libc. */
+static int attach_large_libc(const struct engine *e, pid_t pid, struct uprobe_links *links)
+{
+	const struct uprobe_target target = { .path = e->alloc.libc.path, .pid = pid, .multi = e->multi };
+	const struct place *places = e->alloc.libc.places;
+	const uint64_t returns[OP_FREE] = { places[OP_MALLOC].addr, places[OP_CALLOC].addr, places[OP_REALLOC].addr };
+	uint64_t cookie = PLACE_COOKIE(places[OP_REALLOC].arg_regs[0], places[OP_REALLOC].arg_regs[1]);
+	int err;
+
+	if (!*e->alloc.libc.path || !e->multi)
+		return -ENOENT;
+	err = uprobe__attach(&target, e->probes.programs.large_ret, returns, NULL, OP_FREE, true, links);
+	err = err ?: uprobe__attach_cookies(&target, e->probes.programs.large_realloc, &places[OP_REALLOC].addr, &cookie, 1, links);
+	if (err)
+		uprobe_links__close(links);
+	return err;
+}
+
+int engine__attach_large(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, struct uprobe_links *links)
+{
+	const struct alloc_probes probes = probes_of(e, pid);
+
+	return a->no_tables ? attach_large_libc(e, pid, links) : alloc_probes__attach_large(&probes, a, path, links);
 }
 
 int engine__add(struct engine *e, pid_t pid, uint32_t *slot)

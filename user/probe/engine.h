@@ -93,6 +93,9 @@ void gate_links__close(struct gate_links *links);
 uint64_t engine__maker(const struct engine *e);
 int engine__attach_maker(const struct engine *e, const char *path, pid_t pid, struct uprobe_links *links);
 
+/* A lookout for what is too large for pymalloc: see alloc_probes.h. -ENOENT: this cannot be had. */
+int engine__attach_large(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, struct uprobe_links *links);
+
 /* 2.7: what the interpreter takes from libc without a table between. Never for all processes: libc is everyone's. As above. */
 int engine__attach_libc(const struct engine *e, pid_t pid, struct uprobe_links *makes, struct uprobe_links *ends);
 

@@ -58,6 +58,9 @@
 #define TRY_PAUSE_NS 3000000
 #define TRY_HURRY_MS 500
 #define LOOKOUT_NS 2000000000ULL
+#define SLOWED_MOST 8        /* times, in a lookout */
+#define COST_TIMES 1.25      /* of what is charged, give or take COST_DOUBT */
+#define COST_DOUBT 0.25
 #define READY_MOST_NS 5000000000ULL /* a few percent of a processor of ours meanwhile */
 
 /* Of the process, all threads: time, CPU time, and how often it has waited. */
@@ -88,7 +91,7 @@ struct gate {
 	uint64_t open_cost_ns;
 	struct load burst_end;     /* of the one before, while it is shut */
 	uint64_t burst_end_cost_ns;
-	uint64_t recorded_ns;      /* until when the lookout before this one recorded; at first the gate's begin */
+	enum lookout lookout;      /* this one, or the last one */
 	struct gate_state before;  /* counters when it began */
 	uint64_t slowed_ns;        /* how long it lasted, if most of that was tracing */
 	struct load aimed;         /* when a moment was chosen last */
@@ -101,15 +104,18 @@ struct gate {
 	bool waits_dear;           /* how often it has waited is not asked while probes are in place */
 	bool idle;
 	pthread_mutex_t lock;      /* of what follows */
-	struct gate_cycles bursts, lookouts;
+	struct gate_cycles bursts, lookouts[LOOKOUT_KINDS];
+	uint64_t recorded_ns[LOOKOUT_KINDS]; /* until when the one before this one recorded; at first since when they stand for anything */
 	struct sought sought[SOUGHT_MAX];
 	size_t sought_cnt;
+	uint64_t large_min;
+	double large_own_ns, large_doubt_ns; /* the process's own time in lookouts for large blocks, and by how much that may be wrong */
 	uint64_t lookout_cnt, lookout_end_ns;
 	struct gate_witness *witnesses;
 	size_t witnesses_cnt;
 	uint64_t start_cpu_ns, last_cpu_ns, longest_pause_ns, openings;
 	double own_ns, sampled_ns; /* run time of the process without tracing: all, and in bursts */
-	bool ever_shut;
+	uint64_t shut_ns; /* the first time: until then all was recorded; 0: it still is */
 	int err;
 };
 
@@ -643,7 +649,7 @@ static void open_once(struct gate *g)
 	if (!stopping(g)) {
 		take_witnesses(g, GATE_TAIL);
 		pthread_mutex_lock(&g->lock);
-		g->ever_shut = true;
+		g->shut_ns = g->shut_ns ?: end.ns;
 		pthread_mutex_unlock(&g->lock);
 		tail(g, end.ns - g->opened.ns);
 	}
@@ -663,18 +669,31 @@ static void open_once(struct gate *g)
 	note_pause(g, late);
 }
 
-/* false: nothing is sought. */
+/* false: nothing is sought. By turns where both are. */
 static bool prepare_lookout(struct gate *g)
 {
 	struct gate_state *s = g->state;
-	bool any;
+	bool classes, large;
 
 	pthread_mutex_lock(&g->lock);
+	classes = g->sought_cnt;
+	large = g->large_min;
+	g->lookout = large && (!classes || g->lookout == LOOKOUT_CLASSES) ? LOOKOUT_LARGE : LOOKOUT_CLASSES;
 	memset(s->sought, 0, sizeof(s->sought));
 	memcpy(s->sought, g->sought, g->sought_cnt * sizeof(*s->sought));
-	any = g->sought_cnt;
+	s->large_min = g->lookout == LOOKOUT_LARGE ? g->large_min : 0;
 	pthread_mutex_unlock(&g->lock);
-	return any;
+	return classes || large;
+}
+
+static int attach_lookout(struct gate *g)
+{
+	const struct gate_process *p = &g->proc;
+
+	if (g->lookout == LOOKOUT_CLASSES)
+		return engine__attach_maker(p->engine, p->path, p->pid, &g->links.makes);
+	redirect__hold(p->redirect);
+	return engine__attach_large(p->engine, p->allocators, p->path, p->pid, &g->links.makes);
 }
 
 static int begin_lookout(struct gate *g)
@@ -686,10 +705,11 @@ static int begin_lookout(struct gate *g)
 	s->limit_ns = UINT64_MAX;
 	spending__begin(&g->money);
 	keeper__hurry(HURRY_MS);
-	err = engine__attach_maker(g->proc.engine, g->proc.path, g->proc.pid, &g->links.makes);
+	s->opening++;
+	err = attach_lookout(g);
 	if (err)
 		return err;
-	charge_places(g, 1, g->money.busy);
+	charge_places(g, gate_links__places(&g->links), g->money.busy);
 	begin_stretch(g, false);
 	s->limit_ns = s->cost_ns + left_for_burst(g, s->cost_ns);
 	__atomic_store_n(&s->phase, GATE_LOOKOUT, __ATOMIC_RELEASE);
@@ -697,40 +717,49 @@ static int begin_lookout(struct gate *g)
 }
 
 /* Until the programs have seen so much that it has cost what it may, or for LOOKOUT_NS; then as long again what has ended of that is noticed. */
-static uint64_t watch_makers(struct gate *g)
+static void watch_makers(struct gate *g)
 {
 	struct gate_state *s = g->state;
-	uint64_t end = g->opened.ns + LOOKOUT_NS, recorded_ns;
+	uint64_t end = g->opened.ns + LOOKOUT_NS;
 	uint32_t phase = GATE_LOOKOUT;
 
 	while (!stopping(g) && phase_of(g) == GATE_LOOKOUT && clock__now_ns() < end)
 		wait_ms(g, TICK_MS);
-	if (__atomic_compare_exchange_n(&s->phase, &phase, GATE_LOOKOUT_TAIL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	if (__atomic_compare_exchange_n(&s->phase, &phase, GATE_LOOKOUT_TAIL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		s->recorded_ns = clock__now_ns();
+		s->recorded_cost_ns = s->cost_ns;
 		__atomic_store_n(&s->limit_ns, s->cost_ns + s->tail_ns, __ATOMIC_RELEASE);
-	recorded_ns = clock__now_ns();
-	end = recorded_ns + fmax(recorded_ns - g->opened.ns, TAIL_MIN_NS);
+	}
+	end = clock__now_ns() + fmax(since(s->recorded_ns, g->opened.ns), TAIL_MIN_NS);
 	while (!stopping(g) && __atomic_load_n(&s->limit_ns, __ATOMIC_ACQUIRE) != UINT64_MAX && clock__now_ns() < end)
 		wait_ms(g, fmin((end - clock__now_ns()) / 1e6, TICK_MS));
-	return recorded_ns;
 }
 
 /*
- * What was recorded stands for the time since the lookout before: the process's own run time would be the difference of two large numbers where tracing was most of
- * what it did.
+ * What was recorded stands for the time since the lookout before. While it was recorded the process was slowed by what that cost: which is more than is charged, as
+ * the bar for that has it, of a program with several threads (1.3 times of four at work all the time, by counting what they made).
  */
-static void account_lookout(struct gate *g, uint64_t recorded_ns)
+static void account_lookout(struct gate *g)
 {
+	const uint64_t recorded_ns = g->state->recorded_ns;
 	double cost = since(g->state->cost_ns, g->open_cost_ns), ran = since(cpu_ns(g), g->opened.cpu_ns), lasted = since(recorded_ns, g->opened.ns);
-	double weight = since(recorded_ns, g->recorded_ns) / fmax(lasted, 1);
+	double recording = since(g->state->recorded_cost_ns, g->open_cost_ns), own = fmax(lasted - recording * COST_TIMES, lasted / SLOWED_MOST);
+	double weight;
 
 	spending__end(&g->money, cost);
 	pthread_mutex_lock(&g->lock);
-	gate_cycles__add(&g->lookouts, recorded_ns, weight);
+	weight = fmax(since(recorded_ns, g->recorded_ns[g->lookout]) / fmax(own, 1), 1);
+	gate_cycles__add(&g->lookouts[g->lookout], recorded_ns, weight);
+	g->recorded_ns[g->lookout] = recorded_ns;
+	if (g->lookout == LOOKOUT_LARGE) {
+		g->large_doubt_ns += fmin(recording * COST_DOUBT, own);
+		g->large_own_ns += own;
+	}
 	g->lookout_cnt++;
 	pthread_mutex_unlock(&g->lock);
-	g->recorded_ns = recorded_ns;
 	g->slowed_ns = (cost > ran / 2 ? fmin(ran, 2 * dearest_piece_ns(g)) : 0) + g->money.placing_ns;
-	log_debug("process %d: lookout: %.1f ms of %.1f ms, cost %.3f ms of %.1f ms of CPU, weight %.1f", g->proc.pid, lasted / 1e6,
+	log_debug("process %d: lookout for %s: %.1f ms of %.1f ms, cost %.3f ms of %.1f ms of CPU, weight %.1f", g->proc.pid, g->lookout == LOOKOUT_LARGE ? "large blocks" : "classes",
+		  lasted / 1e6,
 		  since(clock__now_ns(), g->opened.ns) / 1e6, cost / 1e6, ran / 1e6, weight);
 }
 
@@ -748,22 +777,24 @@ static void end_lookout(struct gate *g)
  */
 static void look_out(struct gate *g)
 {
-	uint64_t recorded_ns, end_cost_ns;
 	int err = begin_lookout(g);
+	uint64_t end_cost_ns;
 	double late;
 
 	if (err) { /* bursts do without */
+		redirect__release(g->proc.redirect);
 		log_debug("process %d: no lookout: %s", g->proc.pid, strerror(-err));
 		return;
 	}
-	recorded_ns = watch_makers(g);
+	watch_makers(g);
 	if (!stopping(g)) /* else what was recorded has no witness, and will not count */
 		end_lookout(g);
 	__atomic_store_n(&g->state->phase, GATE_SHUT, __ATOMIC_RELEASE);
+	redirect__release(g->proc.redirect);
 	end_cost_ns = g->state->cost_ns;
 	keeper__hurry(HURRY_MS);
 	close_soon(&g->closing[0], &g->links.makes);
-	account_lookout(g, recorded_ns);
+	account_lookout(g);
 	await_closed(g);
 	late = since(g->state->cost_ns, end_cost_ns);
 	spending__end(&g->money, late); /* says nothing of how late many probes come */
@@ -780,9 +811,14 @@ uint64_t gate__lookout_end(struct gate *g)
 	return ns;
 }
 
-void gate__seek(struct gate *g, const struct sought *list, size_t cnt)
+void gate__seek(struct gate *g, const struct sought *list, size_t cnt, uint64_t large_min)
 {
 	pthread_mutex_lock(&g->lock);
+	if (large_min && !g->large_min) { /* the first time for all that was not recorded; later not for what bursts knew */
+		g->recorded_ns[LOOKOUT_LARGE] = g->recorded_ns[LOOKOUT_LARGE] ? clock__now_ns() : g->shut_ns;
+		gate_cycles__add(&g->lookouts[LOOKOUT_LARGE], g->recorded_ns[LOOKOUT_LARGE], 0);
+	}
+	g->large_min = large_min;
 	g->sought_cnt = cnt < SOUGHT_MAX ? cnt : SOUGHT_MAX;
 	memcpy(g->sought, list, g->sought_cnt * sizeof(*list));
 	pthread_mutex_unlock(&g->lock);
@@ -826,7 +862,7 @@ int gate__new(struct gates *all, const struct gate_process *proc, const struct g
 	if (err)
 		goto fail;
 	g->start_cpu_ns = cpu_ns(g);
-	g->earned_ns = g->recorded_ns = clock__now_ns();
+	g->earned_ns = g->recorded_ns[LOOKOUT_CLASSES] = clock__now_ns();
 	g->state->entry_ns = cost->emulated_ns * ENTRY_MARGIN;
 	g->money = (struct spending){
 		.budget = opts->budget,
@@ -887,7 +923,8 @@ void gate__free(struct gate *g)
 		close(g->wake_fd);
 	pthread_mutex_destroy(&g->lock);
 	gate_cycles__free(&g->bursts);
-	gate_cycles__free(&g->lookouts);
+	for (int i = 0; i < LOOKOUT_KINDS; i++)
+		gate_cycles__free(&g->lookouts[i]);
 	free(g->witnesses);
 	free(g);
 }
@@ -899,7 +936,7 @@ static double sampled_fraction(const struct gate *g, uint64_t cpu)
 	double cost = since(g->state->burst_cost_ns, g->before.burst_cost_ns), sampled = recording ? since(cpu, g->opened.cpu_ns) - cost : 0;
 	double unseen = unseen_ns(g, recording ? g->opened.cpu_ns : cpu, recording ? g->before.cost_ns : g->state->cost_ns);
 
-	if (!g->ever_shut || g->own_ns <= 0)
+	if (!g->shut_ns || g->own_ns <= 0)
 		return 1;
 	sampled = fmax(sampled, 0);
 	return (g->sampled_ns + sampled) / (g->own_ns + sampled + unseen);
@@ -918,17 +955,47 @@ void gate__stats(struct gate *g, struct gate_stats *out)
 		.cpu_ns = since(cpu, g->start_cpu_ns),
 		.longest_pause_ns = g->longest_pause_ns,
 		.fraction = sampled_fraction(g, cpu),
-		.ever_shut = g->ever_shut,
+		.ever_shut = g->shut_ns != 0,
 	};
 	pthread_mutex_unlock(&g->lock);
 }
 
-double gate__weight(struct gate *g, uint64_t birth_ns, bool sought)
+double gate__weight(struct gate *g, uint64_t birth_ns)
 {
 	double weight;
 
 	pthread_mutex_lock(&g->lock);
-	weight = gate_cycles__weight(sought ? &g->lookouts : &g->bursts, birth_ns);
+	weight = gate_cycles__weight(&g->bursts, birth_ns);
 	pthread_mutex_unlock(&g->lock);
 	return weight;
+}
+
+double gate__sought_weight(struct gate *g, uint64_t birth_ns, enum lookout what)
+{
+	double weight;
+
+	pthread_mutex_lock(&g->lock);
+	weight = gate_cycles__weight(&g->lookouts[what], birth_ns);
+	pthread_mutex_unlock(&g->lock);
+	return weight;
+}
+
+double gate__large_doubt(struct gate *g)
+{
+	double doubt;
+
+	pthread_mutex_lock(&g->lock);
+	doubt = g->large_own_ns > 0 ? g->large_doubt_ns / g->large_own_ns : 0;
+	pthread_mutex_unlock(&g->lock);
+	return doubt;
+}
+
+bool gate__covers_large(struct gate *g, uint64_t birth_ns)
+{
+	bool covers;
+
+	pthread_mutex_lock(&g->lock);
+	covers = gate_cycles__covers(&g->lookouts[LOOKOUT_LARGE], birth_ns) || (g->large_min && birth_ns > g->recorded_ns[LOOKOUT_LARGE]);
+	pthread_mutex_unlock(&g->lock);
+	return covers;
 }

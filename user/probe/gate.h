@@ -35,6 +35,8 @@ struct gates *gates__new(void); /* NULL: out of memory */
 /* After all of its gates are freed, before their engines. */
 void gates__free(struct gates *all);
 
+enum lookout { LOOKOUT_CLASSES, LOOKOUT_LARGE, LOOKOUT_KINDS };
+
 struct gate_opts {
 	double budget;         /* share of one CPU's time, 0.01 for one percent */
 	uint64_t max_pause_ns; /* the longest stretch in which the process may be slowed to less than half of its speed */
@@ -83,11 +85,20 @@ struct gate_witness {
 /* Those since the last call; *OUT is the caller's to free. */
 size_t gate__take_witnesses(struct gate *g, struct gate_witness **out);
 
-/* How many blocks one that was recorded at this time (CLOCK_MONOTONIC, in steps of BIRTH_SHIFT) stands for, SOUGHT in a lookout; at least 1. */
-double gate__weight(struct gate *g, uint64_t birth_ns, bool sought);
+/* How many blocks one that was recorded at this time (CLOCK_MONOTONIC, in steps of BIRTH_SHIFT) stands for; at least 1. */
+double gate__weight(struct gate *g, uint64_t birth_ns);
+/* Of one that was recorded in a lookout. */
+double gate__sought_weight(struct gate *g, uint64_t birth_ns, enum lookout what);
+/* By what share the weights of large ones may be wrong, all in the same direction. */
+double gate__large_doubt(struct gate *g);
+/* Does what lookouts for large blocks have recorded, or the next one will, stand for all that were made at this time? */
+bool gate__covers_large(struct gate *g, uint64_t birth_ns);
 
-/* From now on there are lookouts for these, at most SOUGHT_MAX, between openings; 0: none. Any thread may call it. */
-void gate__seek(struct gate *g, const struct sought *list, size_t cnt);
+/*
+ * From now on there are lookouts for these, at most SOUGHT_MAX, between openings, and by turns for blocks of the raw domain with at least LARGE_MIN bytes; 0:
+ * none. Any thread may call it.
+ */
+void gate__seek(struct gate *g, const struct sought *list, size_t cnt, uint64_t large_min);
 /* When the last one ended (CLOCK_MONOTONIC): there are witnesses of what was recorded in it. 0: there was none. */
 uint64_t gate__lookout_end(struct gate *g);
 

@@ -26,11 +26,12 @@ int gate_cycles__add(struct gate_cycles *c, uint64_t to_ns, double weight)
 	return 0;
 }
 
-double gate_cycles__weight(const struct gate_cycles *c, uint64_t ns)
+/* The first that ended at or after it. */
+static size_t find(const struct gate_cycles *c, uint64_t ns)
 {
 	size_t lo = 0, hi = c->cnt;
 
-	while (lo < hi) { /* the first that ended at or after it */
+	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
 		if (c->list[mid].to_ns < ns)
@@ -38,9 +39,25 @@ double gate_cycles__weight(const struct gate_cycles *c, uint64_t ns)
 		else
 			hi = mid;
 	}
+	return lo;
+}
+
+double gate_cycles__weight(const struct gate_cycles *c, uint64_t ns)
+{
+	size_t at = find(c, ns);
+
 	if (!c->cnt)
 		return 1;
-	return c->list[lo < c->cnt ? lo : c->cnt - 1].weight; /* the one that is going on will be about as the one before */
+	if (at < c->cnt && !c->list[at].weight)
+		at++;
+	return c->list[at < c->cnt ? at : c->cnt - 1].weight; /* the one that is going on will be about as the one before */
+}
+
+bool gate_cycles__covers(const struct gate_cycles *c, uint64_t ns)
+{
+	size_t at = find(c, ns);
+
+	return at < c->cnt && c->list[at].weight > 0;
 }
 
 void gate_cycles__free(struct gate_cycles *c)

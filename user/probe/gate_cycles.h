@@ -3,10 +3,11 @@
 #ifndef GATE_CYCLES_H
 #define GATE_CYCLES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* What was recorded since the cycle before stands for WEIGHT times as much. */
+/* What was recorded since the cycle before stands for WEIGHT times as much; 0: nothing was. */
 struct gate_cycle {
 	uint64_t to_ns;
 	double weight;
@@ -19,8 +20,10 @@ struct gate_cycles {
 
 /* Later than all of the others. Of very many the older half goes. 0 or -ENOMEM. */
 int gate_cycles__add(struct gate_cycles *c, uint64_t to_ns, double weight);
-/* 1 if there is none. */
+/* 1 if there is none. Where nothing was recorded, that of the next: times are not that exact. */
 double gate_cycles__weight(const struct gate_cycles *c, uint64_t ns);
+/* Is it in a cycle that stands for all that was at this time? */
+bool gate_cycles__covers(const struct gate_cycles *c, uint64_t ns);
 void gate_cycles__free(struct gate_cycles *c);
 
 #endif

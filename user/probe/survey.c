@@ -34,6 +34,8 @@
 #define SOUGHT_ENOUGH 64      /* samples */
 #define SOUGHT_IN_VAIN_NS 60000000000ULL
 #define SOUGHT_AGAIN_NS 180000000000ULL
+#define LARGE_MIN_GAIN (2 * LIBC_SLACK_BYTES)
+#define LARGE_EXPLAINED 0.75
 #define GHOST_NS 120000000000ULL
 #define MOVED_FACTOR_MAX 8
 #define LIBC_SLACK_BYTES (2LL << 20) /* libc may give out so much that it had */
@@ -102,6 +104,9 @@ struct survey {
 	double large_bytes, large_factor;
 	double ghost_bytes, moved_bytes, ghost_factor, moved_factor; /* moved: of the ghosts, those that realloc had in hand */
 	int64_t anon_at_start, large_gained;
+	uint64_t large_sought_ns;  /* as of a kind */
+	double large_doubt;        /* gate__large_doubt() */
+	bool large_met;
 	uint64_t read_ns, next_ns, last_cpu_ns;
 	uint64_t lookout_end_ns; /* what is sought is witnessed until then */
 	uint64_t looks, reused; /* at blocks that had not changed before; of those, blocks that had now */
@@ -430,7 +435,8 @@ static bool judge_large(struct survey *s, uint64_t addr, struct sample *m)
 		return true;
 	if (m->state != GHOST)
 		m->died_ns = s->read_ns;
-	m->state = m->in_heap || m->size <= POOL_BLOCK_MAX_BYTES || s->read_ns - m->died_ns > GHOST_NS ? DEAD : GHOST;
+	/* a lookout sees where it moves to; what it saw being made and is gone was freed */
+	m->state = m->in_heap || m->size <= POOL_BLOCK_MAX_BYTES || s->read_ns - m->died_ns > GHOST_NS || (m->sought && !m->moved) ? DEAD : GHOST;
 	return false;
 }
 
@@ -483,15 +489,21 @@ static void weigh_large(struct survey *s)
 		s->moved_factor = fmin(1 + (left - s->ghost_bytes) / s->moved_bytes, MOVED_FACTOR_MAX);
 }
 
-/* A block that a realloc had in hand stands for itself: the object was not made in that burst. */
+/*
+ * A block that a realloc had in hand stands for itself: the object was not made in that burst. Of large ones lookouts see far more, where there were any:
+ * what bursts have seen at that time is the same once more.
+ */
 static void weigh(const struct survey *s, struct sample *m)
 {
+	const uint64_t birth_ns = (uint64_t)m->birth << BIRTH_SHIFT;
 	struct gate *gate = tracer__gate(s->tracer);
 
 	if (m->moved)
 		m->weight = 1;
+	else if (gate && m->sought)
+		m->weight = gate__sought_weight(gate, birth_ns, m->in_heap ? LOOKOUT_CLASSES : LOOKOUT_LARGE);
 	else if (gate)
-		m->weight = gate__weight(gate, (uint64_t)m->birth << BIRTH_SHIFT, m->sought);
+		m->weight = !m->in_heap && gate__covers_large(gate, birth_ns) ? 0 : gate__weight(gate, birth_ns);
 }
 
 static int judge_samples(struct survey *s)
@@ -531,7 +543,7 @@ static int judge_samples(struct survey *s)
 			s->ghost_bytes += (double)m->weight * m->size_now;
 			s->moved_bytes += m->moved ? (double)m->weight * m->size_now : 0;
 		}
-		if ((m->state != CHANGING && m->state != STABLE) || awaits_witness(s, m))
+		if ((m->state != CHANGING && m->state != STABLE) || awaits_witness(s, m) || m->weight <= 0)
 			continue;
 		k->weight[m->state == STABLE] += m->weight;
 		k->samples[m->state == STABLE]++;
@@ -560,6 +572,23 @@ static bool is_sought(const struct survey *s, struct kind *k)
 	return k->met || s->read_ns - k->sought_ns < SOUGHT_IN_VAIN_NS;
 }
 
+/* Has memory beside the heap been taken that the sample does not explain, or with few blocks? Not where lookouts were in vain: others than Python take some, too. */
+static bool large_are_sought(struct survey *s)
+{
+	uint32_t samples = s->large.samples[0] + s->large.samples[1];
+
+	s->large_met |= s->large.met;
+	if (s->large_gained < LARGE_MIN_GAIN || (samples >= SOUGHT_ENOUGH && s->large_bytes > LARGE_EXPLAINED * s->large_gained)) {
+		s->large_sought_ns = 0;
+		return false;
+	}
+	if (!s->large_sought_ns || s->read_ns - s->large_sought_ns > SOUGHT_AGAIN_NS) {
+		s->large_sought_ns = s->read_ns;
+		s->large_met = false;
+	}
+	return s->large_met || s->read_ns - s->large_sought_ns < SOUGHT_IN_VAIN_NS;
+}
+
 static void choose_sought(struct survey *s)
 {
 	const struct engine *e = tracer__engine(s->tracer);
@@ -567,15 +596,15 @@ static void choose_sought(struct survey *s)
 	uint64_t maker = engine__maker(e);
 	struct sought_list sought = { 0 };
 
-	if (!gate || !maker)
+	if (!gate)
 		return;
-	for (size_t i = 0; i < s->kinds_cnt; i++) {
+	for (size_t i = 0; i < s->kinds_cnt && maker; i++) {
 		struct kind *k = &s->kinds[i];
 
 		if (is_sought(s, k))
 			sought__add(&sought, s->py, maker + s->py->bias - engine__bias(e), k->key.type, k->gained_bytes);
 	}
-	gate__seek(gate, sought.list, sought.cnt);
+	gate__seek(gate, sought.list, sought.cnt, large_are_sought(s) ? POOL_BLOCK_MAX_BYTES + 1 : 0);
 }
 
 static void hear_witnesses(struct survey *s)
@@ -609,6 +638,7 @@ int survey__begin(struct survey *s)
 	if (gate) {
 		gate__stats(gate, &stats);
 		s->lookout_end_ns = gate__lookout_end(gate);
+		s->large_doubt = gate__large_doubt(gate);
 	}
 	s->active = stats.ever_shut;
 	if (!s->active || clock__now_ns() < s->next_ns)
@@ -729,6 +759,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 		return SURVEY_WAITING;
 	if (m->kind == NO_KIND) {
 		out->weight = m->weight * s->large_factor * grown(m);
+		out->doubt = m->sought && !m->moved ? s->large_doubt : 0;
 		out->kind_samples = m->weight < 1.001 && s->large_factor >= 1 ? SURVEY_ALL : SURVEY_UNKNOWN;
 	} else {
 		out->weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;

@@ -46,6 +46,7 @@ struct survey_answer {
 	double weight;         /* how many it stands for */
 	uint64_t bytes_each;   /* 0: as recorded. Of an instance that a lookout met, its class does not tell all (3.13: inline values) */
 	uint32_t kind_samples; /* how many of its kind are in the sample; SURVEY_ALL: nothing is missing, SURVEY_UNKNOWN: not known of how many */
+	double doubt;          /* its weight may be wrong by this share, as those of all like it */
 	bool passing;          /* most of what its kind has gained is garbage that the collector has not come to, or is replaced all the time */
 };
 /* TYPE: of the object in it, 0: none. */

@@ -17,6 +17,24 @@ static void nothing_is_known_at_first(void **state)
 	gate_cycles__free(&c);
 }
 
+static void where_nothing_was_recorded_nothing_is_covered(void **state)
+{
+	struct gate_cycles c = { 0 };
+
+	(void)state;
+	assert_false(gate_cycles__covers(&c, 5));
+	assert_int_equal(gate_cycles__add(&c, 100, 0), 0);
+	assert_int_equal(gate_cycles__add(&c, 200, 7), 0);
+	assert_int_equal(gate_cycles__add(&c, 300, 0), 0);
+	assert_false(gate_cycles__covers(&c, 100));
+	assert_true(gate_cycles__covers(&c, 101));
+	assert_true(gate_cycles__covers(&c, 200));
+	assert_false(gate_cycles__covers(&c, 201));
+	assert_false(gate_cycles__covers(&c, 301));
+	assert_true(gate_cycles__weight(&c, 90) == 7);
+	gate_cycles__free(&c);
+}
+
 static void what_was_recorded_has_the_weight_of_the_cycle_that_it_is_in(void **state)
 {
 	struct gate_cycles c = { 0 };
@@ -50,6 +68,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_known_at_first),
+		cmocka_unit_test(where_nothing_was_recorded_nothing_is_covered),
 		cmocka_unit_test(what_was_recorded_has_the_weight_of_the_cycle_that_it_is_in),
 		cmocka_unit_test(there_is_an_end_to_what_is_remembered),
 	};
