@@ -692,6 +692,7 @@ static int attach_lookout(struct gate *g)
 
 	if (g->lookout == LOOKOUT_CLASSES)
 		return engine__attach_maker(p->engine, p->path, p->pid, &g->links.makes);
+	engine__state(p->engine, p->slot)->mixed = 1; /* what a burst knows as the object domains' is met as raw */
 	redirect__hold(p->redirect);
 	return engine__attach_large(p->engine, p->allocators, p->path, p->pid, &g->links.makes);
 }

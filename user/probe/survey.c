@@ -101,7 +101,8 @@ struct survey {
 	struct kind *kinds;
 	size_t kinds_cnt, kinds_capacity;
 	struct kind large;   /* all that is not in the heap */
-	double large_bytes, large_factor;
+	double large_bytes, large_factor; /* what samples of those stand for, and how much of that there can be */
+	double certain_bytes;             /* of those that stand for themselves only */
 	double ghost_bytes, moved_bytes, ghost_factor, moved_factor; /* moved: of the ghosts, those that realloc had in hand */
 	int64_t anon_at_start, large_gained;
 	uint64_t large_sought_ns;  /* as of a kind */
@@ -177,7 +178,7 @@ static void take_kinds(struct survey *s)
 		memset(s->kinds[i].samples, 0, sizeof(s->kinds[i].samples));
 	}
 	s->large = (struct kind){ 0 };
-	s->large_bytes = s->ghost_bytes = s->moved_bytes = 0;
+	s->large_bytes = s->certain_bytes = s->ghost_bytes = s->moved_bytes = 0;
 	s->large_gained = other_memory(s) - s->anon_at_start;
 	for (size_t i = 0; i < cnt; i++) {
 		uint32_t id;
@@ -479,7 +480,7 @@ static struct kind *kind_of_sample(struct survey *s, const struct sample *m)
 /* The sample cannot stand for more than the process has taken; what is left of that is where buffers grew and moved. */
 static void weigh_large(struct survey *s)
 {
-	double room = s->large_gained > 0 ? s->large_gained : 0, left;
+	double room = fmax(s->large_gained - s->certain_bytes, 0), left;
 
 	s->large_factor = s->large_bytes > room + LIBC_SLACK_BYTES ? (room + LIBC_SLACK_BYTES) / s->large_bytes : 1;
 	left = room - s->large_bytes * s->large_factor;
@@ -549,12 +550,12 @@ static int judge_samples(struct survey *s)
 		k->samples[m->state == STABLE]++;
 		k->met |= m->sought;
 		if (m->kind == NO_KIND)
-			s->large_bytes += (double)m->weight * m->size_now;
+			*(m->moved ? &s->certain_bytes : &s->large_bytes) += (double)m->weight * m->size_now;
 	}
 	weigh_large(s);
 	s->judged++;
 	log_debug("process %d: beside the heap %.1f MiB gained; samples of that %.1f MiB, and %.1f MiB of what has moved", s->py->pid,
-		  s->large_gained / 1048576.0, s->large_bytes / 1048576.0, s->ghost_bytes / 1048576.0);
+		  s->large_gained / 1048576.0, (s->large_bytes + s->certain_bytes) / 1048576.0, s->ghost_bytes / 1048576.0);
 	return 0;
 }
 
@@ -578,7 +579,7 @@ static bool large_are_sought(struct survey *s)
 	uint32_t samples = s->large.samples[0] + s->large.samples[1];
 
 	s->large_met |= s->large.met;
-	if (s->large_gained < LARGE_MIN_GAIN || (samples >= SOUGHT_ENOUGH && s->large_bytes > LARGE_EXPLAINED * s->large_gained)) {
+	if (s->large_gained < LARGE_MIN_GAIN || (samples >= SOUGHT_ENOUGH && s->large_bytes + s->certain_bytes > LARGE_EXPLAINED * s->large_gained)) {
 		s->large_sought_ns = 0;
 		return false;
 	}
@@ -687,6 +688,27 @@ static void ask_witness(struct survey *s, uint64_t addr, struct sample *m)
 	m->witnessed = true;
 }
 
+/* M is a buffer that has moved, and may have done so unseen: of those that the same line has moved and that are gone, the one that is most like it was this one. */
+static void lay_ghost(struct survey *s, const struct sample *m)
+{
+	struct sample *best = NULL;
+	const void *key;
+	void *value;
+
+	for (size_t i = 0; map__next(&s->samples, &i, &key, &value);) {
+		struct sample *g = value;
+		uint64_t addr;
+
+		if (g == m || !g->moved || g->in_heap || g->state == DEAD || g->stack != m->stack || g->size_now > m->size || (best && g->size_now <= best->size_now))
+			continue;
+		memcpy(&addr, key, sizeof(addr));
+		if (g->state == GHOST || !libc_holds(s, addr, &g->size_now))
+			best = g;
+	}
+	if (best)
+		best->state = DEAD;
+}
+
 static struct sample *meet(struct survey *s, uint64_t addr, const struct block *b, uint64_t type)
 {
 	bool existed;
@@ -716,6 +738,8 @@ static struct sample *meet(struct survey *s, uint64_t addr, const struct block *
 		.in_heap = size <= POOL_BLOCK_MAX_BYTES && BLOCK_DOMAIN(b->size_domain) == DOMAIN_OBJ,
 	};
 	ask_witness(s, addr, m);
+	if (m->moved && !m->in_heap && size > POOL_BLOCK_MAX_BYTES)
+		lay_ghost(s, m);
 	return m;
 }
 
@@ -758,9 +782,9 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 	if (awaits_witness(s, m) || m->state == NEW || (m->kind != NO_KIND && (m->state == STABLE) != tier))
 		return SURVEY_WAITING;
 	if (m->kind == NO_KIND) {
-		out->weight = m->weight * s->large_factor * grown(m);
+		out->weight = m->weight * (m->moved ? 1 : s->large_factor) * grown(m);
 		out->doubt = m->sought && !m->moved ? s->large_doubt : 0;
-		out->kind_samples = m->weight < 1.001 && s->large_factor >= 1 ? SURVEY_ALL : SURVEY_UNKNOWN;
+		out->kind_samples = m->weight < 1.001 && (m->moved || s->large_factor >= 1) ? SURVEY_ALL : SURVEY_UNKNOWN;
 	} else {
 		out->weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;
 		out->kind_samples = k->samples[tier];
