@@ -35,6 +35,7 @@
 #define SOUGHT_IN_VAIN_NS 60000000000ULL
 #define SOUGHT_AGAIN_NS 180000000000ULL
 #define LARGE_MIN_GAIN (2 * LIBC_SLACK_BYTES)
+#define LARGE_MIN_RISE (1LL << 20)
 #define LARGE_EXPLAINED 0.75
 #define GHOST_NS 120000000000ULL
 #define MOVED_FACTOR_MAX 8
@@ -105,7 +106,8 @@ struct survey {
 	double certain_bytes;             /* of those that stand for themselves only */
 	double ghost_bytes, moved_bytes, ghost_factor, moved_factor; /* moved: of the ghosts, those that realloc had in hand */
 	int64_t anon_at_start, large_gained;
-	uint64_t large_sought_ns;  /* as of a kind */
+	int64_t large_highest;
+	uint64_t large_rose_ns, large_sought_ns; /* the last as of a kind */
 	double large_doubt;        /* gate__large_doubt() */
 	bool large_met;
 	uint64_t read_ns, next_ns, last_cpu_ns;
@@ -573,13 +575,20 @@ static bool is_sought(const struct survey *s, struct kind *k)
 	return k->met || s->read_ns - k->sought_ns < SOUGHT_IN_VAIN_NS;
 }
 
-/* Has memory beside the heap been taken that the sample does not explain, or with few blocks? Not where lookouts were in vain: others than Python take some, too. */
+/*
+ * Is more and more memory taken beside the heap, that the sample of bursts does not explain, or with few blocks? What lookouts explain is known as long as there are
+ * some. Not where they were in vain: others than Python take memory, too.
+ */
 static bool large_are_sought(struct survey *s)
 {
-	uint32_t samples = s->large.samples[0] + s->large.samples[1];
+	bool explained = s->large.samples[0] + s->large.samples[1] >= SOUGHT_ENOUGH && s->large_bytes + s->certain_bytes > LARGE_EXPLAINED * s->large_gained;
 
 	s->large_met |= s->large.met;
-	if (s->large_gained < LARGE_MIN_GAIN || (samples >= SOUGHT_ENOUGH && s->large_bytes + s->certain_bytes > LARGE_EXPLAINED * s->large_gained)) {
+	if (s->large_gained >= s->large_highest + LARGE_MIN_RISE) {
+		s->large_highest = s->large_gained;
+		s->large_rose_ns = s->read_ns;
+	}
+	if (s->large_gained < LARGE_MIN_GAIN || s->read_ns - s->large_rose_ns > SOUGHT_IN_VAIN_NS || (!s->large_sought_ns && explained)) {
 		s->large_sought_ns = 0;
 		return false;
 	}
