@@ -668,7 +668,7 @@ static __always_inline __u64 libc_bytes(__u64 addr)
 	return bytes - 8;
 }
 
-static __always_inline void large_new(struct proc_state *ps, __u32 slot, __u64 addr, __u64 ip, const struct pending *p)
+static __always_inline void large_new(struct proc_state *ps, __u32 slot, __u64 addr, const struct pending *p)
 {
 	__u64 bytes = libc_bytes(addr);
 	block_key key = BLOCK_KEY(slot, addr);
@@ -677,7 +677,7 @@ static __always_inline void large_new(struct proc_state *ps, __u32 slot, __u64 a
 	take(ps, slot, key, &b, true); /* what was there has ended unseen */
 	if (bytes < ps->gate.large_min || bytes >= 1ULL << BLOCK_SIZE_BITS || (ps->gate.phase != GATE_LOOKOUT && !(p && p->old_key)))
 		return;
-	fill(&b, ps, slot, bytes, DOMAIN_RAW, ip);
+	fill(&b, ps, slot, bytes, DOMAIN_RAW, 0); /* of the object domains' functions, mostly: tells nothing */
 	if (p && p->old_key) {
 		b.type = p->old.type;
 		b.birth = p->old.birth;
@@ -711,7 +711,7 @@ int large_ret(struct pt_regs *ctx)
 	if (p && !is_return(ps, p, ctx->sp, id))
 		p = NULL;
 	if (ctx->ax) {
-		large_new(ps, slot, ctx->ax, ctx->ip, p);
+		large_new(ps, slot, ctx->ax, p);
 	} else if (p && p->old_key) {
 		b = p->old;
 		totals_add(ps, &b, 1);

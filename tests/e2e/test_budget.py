@@ -17,6 +17,7 @@ from truth import Truth, brief
 BUSY = os.path.join(HERE, "programs", "busy.py")
 PASSING = os.path.join(HERE, "programs", "passing.py")
 LEAK = os.path.join(CORPUS, "leaks", "bytes_kept.py")
+LARGE = os.path.join(CORPUS, "leaks", "large_in_churn.py")
 ONE_OF_MANY = os.path.join(CORPUS, "leaks", "one_of_many.py")
 BUDGET = 1
 RUN = "run 1000 1000000"  # faster than it can
@@ -151,6 +152,31 @@ def test_one_of_many_of_its_class(python, bpf, start):
     assert 0 < snapshot["overhead"]["target_cpu_mean_pct"] <= 1.5 * float(too_little()), snapshot["overhead"]
     rows = rows_of(snapshot, "Entry")
     assert sum(row["objects"] for row in rows if not truth.fits(row)) <= 0.2 * sum(row["objects"] for row in rows), brief(snapshot)
+    lossless(tracer.stop())
+
+
+def test_large_blocks_in_heavy_churn(python, bpf, start):
+    """What is too large for pymalloc is not in the heap, and bursts see one allocation in many thousands: lookouts see those that are large."""
+    target = start(python, LARGE)
+    truth = Truth(LARGE, python.version)
+    tracer = budget(target, "--budget", too_little())
+    target.send("run 2000 %g" % truth.rate)
+
+    def found(snapshot):
+        return snapshot["growers"] and truth.fits(snapshot["growers"][0]) and snapshot["growers"][0]["verdict"] == "growing"
+
+    until(tracer, found)
+    rounds = stop_run(target)
+    for _ in range(4):  # until all has been looked at
+        snapshot = tracer.fresh()
+    assert snapshot["overhead"]["lookouts"] > 2, snapshot["overhead"]
+    assert 0 < snapshot["overhead"]["target_cpu_mean_pct"] <= 1.5 * float(too_little()), snapshot["overhead"]
+    rows = [row for row in snapshot["growers"] if truth.fits(row)]
+    leaked, error = sum(row["bytes"] for row in rows), sum(row["bytes_error"] for row in rows)
+    # what came before memory had grown enough to ask for lookouts may be missing
+    assert 40000 * rounds - 6e6 - 2 * error <= leaked <= 40000 * rounds * 1.1 + 2 * error, (rounds, leaked, error, brief(snapshot))
+    others = sum(row["bytes"] for row in snapshot["growers"] if row not in rows and row["type"] == "(buffer)")
+    assert others <= 0.2 * leaked, brief(snapshot)
     lossless(tracer.stop())
 
 

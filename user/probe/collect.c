@@ -17,6 +17,7 @@
 #define CHUNK 8192
 #define HEAD_BYTES 48
 #define RUN_STEP_NS 1000000 /* of CPU time: less is a process that does nothing */
+#define DEQUE_BLOCK_MAX 544 /* Modules/_collectionsmodule.c: 64 pointers and two links; and what libc rounds up */
 #define SITE_VOTES 16 /* enough to know what a call site allocates for */
 
 struct row_key {
@@ -292,6 +293,12 @@ static bool old_enough(const struct collector *c, const struct block *b)
 	return !c->all->opts.min_age_ns || (uint64_t)(c->now_birth - b->birth) << BIRTH_SHIFT >= c->all->opts.min_age_ns;
 }
 
+/* What others of its site are, for a block of SIZE bytes. */
+static enum block_use if_it_fits(enum block_use use, uint64_t size)
+{
+	return use == USE_DEQUE_BLOCK && size > DEQUE_BLOCK_MAX ? USE_UNKNOWN : use;
+}
+
 static enum block_use site_use(const struct site *s)
 {
 	enum block_use best = USE_UNKNOWN;
@@ -341,8 +348,8 @@ static struct site *site_of(struct collector *c, uint32_t addr, uint32_t stack)
 
 	s = map__put(&c->sites, &(struct site_key){ addr, 0 }, &existed);
 	if (s && !existed) {
-		function = function_of(c, addr);
-		s->common = function && is_allocator_api(function);
+		function = addr ? function_of(c, addr) : NULL;
+		s->common = !addr || (function && is_allocator_api(function)); /* 0: not known (lookouts) */
 		use = function ? block_use__of_function(function) : USE_UNKNOWN;
 		if (use != USE_UNKNOWN)
 			s->votes[use] = 2 * SITE_VOTES;
@@ -366,7 +373,7 @@ static enum block_use use_of(struct collector *c, uint64_t addr, const struct bl
 	}
 	if (use != USE_UNKNOWN && s->votes[use] < 1U << 30)
 		s->votes[use] += owned ? 4 : 1; /* an owner is proof, content is circumstance */
-	return use != USE_UNKNOWN ? use : site_use(s);
+	return use != USE_UNKNOWN ? use : if_it_fits(site_use(s), size_of(b));
 }
 
 static const struct py_owner *owner_of(struct collector *c, uint64_t type)
@@ -562,11 +569,13 @@ static int add_unknown(struct collector *c)
 	for (size_t i = 0; map__next(&c->unknown, &i, &k, &v);) {
 		const struct site_key *key = k;
 		const struct site *s = find_site(c, key->site, key->stack);
-		struct leak_row *row = row_of(c, s ? site_use(s) : USE_UNKNOWN, key->stack);
+		const struct leak_row *sum = v;
+		int64_t bytes = sum->bytes + sum->est_bytes, objects = sum->objects + sum->est_objects;
+		struct leak_row *row = row_of(c, s ? if_it_fits(site_use(s), objects > 0 ? bytes / objects : 0) : USE_UNKNOWN, key->stack);
 
 		if (!row)
 			return -ENOMEM;
-		merge_row(row, v);
+		merge_row(row, sum);
 	}
 	map__free(&c->unknown);
 	return 0;
