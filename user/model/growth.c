@@ -15,6 +15,7 @@
 #define MIN_GAIN_BUFFERS 8192 /* of memory that is no object: likewise; dead frames in a free list are such (to 3.10) */
 #define PAUSE_OBJECTS 64
 #define PAUSE_SHARE 0.1 /* of the mean gain of an interval */
+#define PAUSE_SAMPLED_NS 10000000000ULL /* from one lookout to the next one, and what was recorded is looked at */
 #define FORGET_TICKS 128
 #define REPLACED_SHARE 0.5 /* of the time since the rise began */
 #define REPLACED_MIN_OBJECTS 8
@@ -196,6 +197,21 @@ static bool growth__been_here(const struct growth *g, uint32_t proc)
 	return p && p->peak_at_attach_bytes && p->highest_rss_bytes <= p->peak_at_attach_bytes;
 }
 
+/* What it has gained in this interval; of what is sampled, in the last seconds at least, as the sample grows by steps. */
+static double growth__lately(const struct growth *g, const struct row *row)
+{
+	int64_t from = row->interval_bytes;
+	uint32_t i = row->points_cnt;
+
+	if (row->now.error_squares > 0) {
+		while (i > 1 && row->points[i - 1].time_ns + PAUSE_SAMPLED_NS > g->now_ns)
+			i--;
+		if (row->points[i - 1].last < from)
+			from = row->points[i - 1].last;
+	}
+	return (double)(row->now.bytes - from);
+}
+
 /*
  * A leak of many objects has gained something in every interval. (One of few objects may pause; and between two reports the
  * interval has only begun.)
@@ -206,7 +222,7 @@ static bool growth__paused(const struct growth *g, const struct row *row)
 	uint32_t intervals = last->interval - first->interval + 1;
 
 	return g->now_ns - g->interval_start_ns > (g->now_ns - first->time_ns) / (intervals + 1) && row->now.objects >= PAUSE_OBJECTS &&
-	       (double)(row->now.bytes - row->interval_bytes) < PAUSE_SHARE * row->gain / intervals;
+	       growth__lately(g, row) < PAUSE_SHARE * row->gain / intervals;
 }
 
 /* Dead objects in a free list that fills with what this line made first look like a leak, until they are more than it holds. */

@@ -783,7 +783,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 		out->kind_samples = SURVEY_ALL;
 		return SURVEY_COUNTS;
 	}
-	if (m->state == NEW && m->size > POOL_BLOCK_MAX_BYTES) { /* a buffer that grows is new again and again */
+	if (m->state == NEW && m->moved && m->size > POOL_BLOCK_MAX_BYTES) { /* a buffer that grows is new again and again */
 		out->weight = 1;
 		out->kind_samples = SURVEY_UNKNOWN;
 		return SURVEY_COUNTS;

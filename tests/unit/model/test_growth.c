@@ -476,6 +476,40 @@ static void what_the_collector_will_find_is_no_leak(void **state)
 	assert_int_equal(rising("Node", 1000, 4), VERDICT_GROWING);
 }
 
+#define GAINING (60 * TICKS_PER_INTERVAL)
+
+/* A minute in which it gains in each tick, then a pause. */
+static enum verdict after_a_pause(double error, uint32_t pause_ticks)
+{
+	struct growth_row row;
+	struct fixture f;
+	enum verdict v;
+
+	setup(&f, GROUP_STACK);
+	for (uint32_t t = 1; t <= GAINING + pause_ticks; t++) {
+		uint32_t gained = t < GAINING ? t : GAINING;
+		struct sample s = {.proc = 1, .stack = stack(&f, 1, 10), .type = name(&f, "bytes"), .bytes = 64000 * gained, .objects = 100 * gained,
+				   .bytes_error = error};
+
+		begin(&f);
+		assert_int_equal(growth__add(f.g, &s), 0);
+		end(&f);
+	}
+	assert_int_equal(growth__top(f.g, 1, &row), 1);
+	v = row.verdict;
+	teardown(&f);
+	return v;
+}
+
+static void what_is_sampled_grows_by_steps(void **state)
+{
+	(void)state;
+	assert_int_equal(after_a_pause(0, 0), VERDICT_GROWING);
+	assert_int_equal(after_a_pause(0, TICKS_PER_INTERVAL), VERDICT_WARMING);
+	assert_int_equal(after_a_pause(100, TICKS_PER_INTERVAL), VERDICT_GROWING);
+	assert_int_equal(after_a_pause(100, 12 * TICKS_PER_INTERVAL), VERDICT_WARMING);
+}
+
 /* As seen of a program that ended while it was being imported at the last tick: the row was number 80. */
 static void at_the_end_what_came_last_counts(void **state)
 {
@@ -529,6 +563,7 @@ int main(void)
 		cmocka_unit_test(thinning_loses_no_extremes),
 		cmocka_unit_test(slope_and_trend),
 		cmocka_unit_test(at_the_end_what_came_last_counts),
+		cmocka_unit_test(what_is_sampled_grows_by_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
