@@ -266,6 +266,7 @@ static void add_age(struct collector *c, struct leak_row *row, const struct bloc
 static void merge_row(struct leak_row *into, const struct leak_row *row)
 {
 	into->est_bytes += row->est_bytes;
+	into->est_certain += row->est_certain;
 	into->est_doubt += row->est_doubt;
 	into->est_objects += row->est_objects;
 	into->est_garbage += row->est_garbage;
@@ -477,6 +478,10 @@ static void add_estimate(struct leak_row *row, const struct block *b, const stru
 	row->est_doubt += bytes * a->doubt;
 	row->est_objects += a->weight;
 	row->est_garbage += a->passing ? a->weight : 0;
+	if (a->kind_samples == SURVEY_ALL) {
+		row->est_certain += bytes;
+		return;
+	}
 	row->samples++;
 	if (a->kind_samples > row->kind_samples)
 		row->kind_samples = a->kind_samples;
@@ -546,7 +551,7 @@ static int end_estimates(struct collector *c)
 
 		row->bytes = row->est_bytes + 0.5;
 		row->objects = row->est_objects + 0.5;
-		row->bytes_error = survey__error(row->est_bytes, row->samples, row->kind_samples);
+		row->bytes_error = row->est_bytes > row->est_certain ? survey__error(row->est_bytes - row->est_certain, row->samples, row->kind_samples) : 0;
 		if (row->samples && row->bytes_error > 0) /* some that are followed have been replaced unseen: about as many as are seen to be */
 			row->bytes_error += stats.reused * row->est_bytes + row->est_doubt;
 		c->out.bytes += row->bytes;

@@ -30,10 +30,11 @@ struct leak_row {
 	uint32_t survived_full_gcs; /* of the oldest block */
 	int64_t survivors;    /* blocks that survived at least one full collection */
 	/* budget mode */
-	double est_bytes, est_objects, est_doubt; /* the last in bytes */
+	double est_bytes, est_objects;
+	double est_certain, est_doubt; /* bytes of those that stand for themselves; bytes by which all may be wrong in the same direction */
 	double est_garbage;   /* objects that nothing holds any more; the collector has not come to them (held.h) */
 	double bytes_error;   /* half-width of the 95 % interval */
-	uint32_t samples, kind_samples; /* see survey.h */
+	uint32_t samples, kind_samples; /* see survey.h; without those that are certain */
 };
 
 struct leak_rows {

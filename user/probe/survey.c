@@ -785,7 +785,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 	}
 	if (m->state == NEW && m->moved && m->size > POOL_BLOCK_MAX_BYTES) { /* a buffer that grows is new again and again */
 		out->weight = 1;
-		out->kind_samples = SURVEY_UNKNOWN;
+		out->kind_samples = SURVEY_ALL;
 		return SURVEY_COUNTS;
 	}
 	if (awaits_witness(s, m) || m->state == NEW || (m->kind != NO_KIND && (m->state == STABLE) != tier))
