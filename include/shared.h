@@ -217,7 +217,7 @@ struct gate_state {
 	__u64 burst_allocs, tail_frees;
 	__u64 started;             /* the first hit of this burst has come; user space sets it back */
 	__u64 pauses;              /* gaps between events in bursts that were longer than GATE_GAP_NS */
-	__u64 recorded_ns, recorded_cost_ns; /* when a lookout's tail began, and cost_ns then; 0: user space begins it */
+	__u64 recorded_ns, recorded_cost_ns; /* when a lookout's tail began, and cost_ns then; user space may begin it, too */
 	__u64 piece_from_ns, dearest_ns; /* cost_ns after the last such gap; the most that a piece of work before it has cost */
 };
 

@@ -210,7 +210,7 @@ int alloc_probes__attach_large(const struct alloc_probes *p, const struct alloca
 	const struct alloc_slot *slots = a->slots[TABLE_RAW];
 	struct groups all = {};
 	uint64_t off;
-	int err = is_there(&slots[OP_MALLOC]) ? 0 : -ENOENT;
+	int err = !is_there(&slots[OP_MALLOC]) ? -ENOENT : !p->multi && !agreed(p, true, OP_REALLOC, &slots[OP_REALLOC]) ? -EOPNOTSUPP : 0;
 
 	for (int op = 0; op < OP_FREE && !err; op++) {
 		const struct group ret = { .file = slots[op].file, .program = p->programs.large_ret, .returns = true };

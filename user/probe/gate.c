@@ -11,10 +11,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "engine.h"
-#include "gate.h"
-#include "gate_cycles.h"
 #include "gate_listen.h"
+#include "gate_priv.h"
 #include "gate_witness.h"
 #include "keeper.h"
 #include "log.h"
@@ -22,14 +20,11 @@
 #include "python.h"
 #include "redirect.h"
 #include "run_timer.h"
-#include "spending.h"
 #include "thread.h"
-#include "work.h"
 
 #define SKIP_PIECES 2      /* from one wait to the next one */
 #define UNMET_EVERY 8      /* openings: how often there are probes where none was met lately, too */
 #define ENTRY_MARGIN 1.15  /* measured in a tight loop; in a program that does something between, caches are colder */
-#define TICK_MS 100
 #define IDLE_TICK_MS 1000
 #define WAIT_MIN_MS 20
 #define JITTER_MS 100
@@ -42,85 +37,22 @@
 #define AIM_COST_SHARE 8   /* of what an opening may spend: for hits while the moment is waited for */
 #define AIM_PRICE_NEW 0.3  /* how much the last wait tells of what the next one will cost */
 #define AIM_SHARE_MAX 0.5  /* of one CPU */
-#define TAIL_MIN_NS 20000000ULL
 #define TAIL_MAX_NS 3000000000ULL
 #define TAIL_TIMES 3
 #define WITNESSES_MAX 65536
 #define WITNESSED_MAX 4096 /* of one burst */
-#define CLOSINGS 3
 #define QUIET_STEP_NS 200000
 #define QUIET_STEPS_MAX 15
 #define WAITS_MOST_NS 1000000 /* asking for them must not take longer while probes are in place */
-#define HURRY_MS 12          /* most openings of a process at work are over by then */
 #define TRY_STEP_NS 200000
 #define TRY_STEPS 15         /* 3 ms: what is not met in that time is not met all the time */
 #define TRY_COST_NS 500000   /* a hundred hits */
 #define TRY_PAUSE_NS 3000000
 #define TRY_HURRY_MS 500
-#define LOOKOUT_NS 2000000000ULL
-#define SLOWED_MOST 8        /* times, in a lookout */
-#define COST_TIMES 1.25      /* of what is charged, give or take COST_DOUBT */
-#define COST_DOUBT 0.25
 #define READY_MOST_NS 5000000000ULL /* a few percent of a processor of ours meanwhile */
 
-/* Of the process, all threads: time, CPU time, and how often it has waited. */
-struct load {
-	uint64_t ns, cpu_ns, waits;
-};
-
-struct closing {
-	pthread_t thread;
-	bool running;
-	struct uprobe_links links;
-};
-
-struct gate {
-	struct gates *all;
-	struct gate_process proc;
-	struct gate_state *state; /* shared with the programs */
-	clockid_t cpu_clock;
-	pthread_t thread;
-	bool running, stop;
-	int wake_fd;
-	struct gate_links links;
-	struct closing closing[CLOSINGS];
-	struct spending money;
-	uint64_t earned_ns;       /* until when time has been turned into money */
-	/* of the opening that is going on */
-	struct load opened;
-	uint64_t open_cost_ns;
-	struct load burst_end;     /* of the one before, while it is shut */
-	uint64_t burst_end_cost_ns;
-	enum lookout lookout;      /* this one, or the last one */
-	struct gate_state before;  /* counters when it began */
-	uint64_t slowed_ns;        /* how long it lasted, if most of that was tracing */
-	struct load aimed;         /* when a moment was chosen last */
-	struct run_timer *timer;   /* while a moment is waited for */
-	double aim_most_ns;        /* for how long it is waited for */
-	double aim_price;          /* of waiting for it: cost by run time, as some probes are met already */
-	double hot_took_ns;        /* placing what is met all the time, lately */
-	double burst_allocs;       /* in the last one */
-	struct work work;
-	bool waits_dear;           /* how often it has waited is not asked while probes are in place */
-	bool idle;
-	pthread_mutex_t lock;      /* of what follows */
-	struct gate_cycles bursts, lookouts[LOOKOUT_KINDS];
-	uint64_t recorded_ns[LOOKOUT_KINDS]; /* until when the one before this one recorded; at first since when they stand for anything */
-	struct sought sought[SOUGHT_MAX];
-	size_t sought_cnt;
-	uint64_t large_min;
-	double large_own_ns, large_doubt_ns; /* the process's own time in lookouts for large blocks, and by how much that may be wrong */
-	uint64_t lookout_cnt, lookout_end_ns;
-	struct gate_witness *witnesses;
-	size_t witnesses_cnt;
-	uint64_t start_cpu_ns, last_cpu_ns, longest_pause_ns, openings;
-	double own_ns, sampled_ns; /* run time of the process without tracing: all, and in bursts */
-	uint64_t shut_ns; /* the first time: until then all was recorded; 0: it still is */
-	int err;
-};
-
 /* CPU time of the process, all threads; as it was when it has ended. */
-static uint64_t cpu_ns(struct gate *g)
+uint64_t gate__cpu_ns(struct gate *g)
 {
 	struct timespec ts;
 
@@ -129,17 +61,17 @@ static uint64_t cpu_ns(struct gate *g)
 	return g->last_cpu_ns;
 }
 
-static uint32_t phase_of(const struct gate *g)
+uint32_t gate__phase(const struct gate *g)
 {
 	return __atomic_load_n(&g->state->phase, __ATOMIC_ACQUIRE);
 }
 
-static bool stopping(const struct gate *g)
+bool gate__stopping(const struct gate *g)
 {
 	return __atomic_load_n(&g->stop, __ATOMIC_ACQUIRE);
 }
 
-static void wait_ms(struct gate *g, double ms)
+void gate__wait_ms(struct gate *g, double ms)
 {
 	struct pollfd fd = { .fd = g->wake_fd, .events = POLLIN };
 	uint64_t n;
@@ -148,17 +80,12 @@ static void wait_ms(struct gate *g, double ms)
 		log_debug("gate: %s", strerror(errno));
 }
 
-static uint64_t since(uint64_t now, uint64_t before)
-{
-	return now > before ? now - before : 0;
-}
-
 /* For the time since this was called last. SPENT_NS: of the opening that is going on. */
 static void earn(struct gate *g, double spent_ns)
 {
 	uint64_t now = clock__now_ns(), cpu = g->last_cpu_ns;
 
-	g->idle = cpu_ns(g) - cpu < (now - g->earned_ns) / 1000;
+	g->idle = gate__cpu_ns(g) - cpu < (now - g->earned_ns) / 1000;
 	spending__earn(&g->money, now - g->earned_ns, spent_ns);
 	g->earned_ns = now;
 }
@@ -173,7 +100,7 @@ static double random_share(void)
 /* WAITS: those, too; 0: not asked for, or the kernel does not tell. */
 static struct load load_of(struct gate *g, bool waits)
 {
-	struct load now = { clock__now_ns(), cpu_ns(g), 0 };
+	struct load now = { clock__now_ns(), gate__cpu_ns(g), 0 };
 
 	if (waits && procfs__waits(g->proc.pid, &now.waits))
 		now.waits = 0;
@@ -200,7 +127,7 @@ static struct load measure_load(struct gate *g, const struct load *before)
 
 static void wait_for_money(struct gate *g)
 {
-	while (!stopping(g)) {
+	while (!gate__stopping(g)) {
 		double ms;
 
 		if (g->openings == 1) /* the second one is to be as rare as the others */
@@ -209,10 +136,10 @@ static void wait_for_money(struct gate *g)
 		ms = spending__wait_ns(&g->money) / 1e6;
 		if (ms <= 0)
 			break;
-		wait_ms(g, ms < WAIT_MIN_MS ? WAIT_MIN_MS : ms > IDLE_TICK_MS ? IDLE_TICK_MS : ms);
+		gate__wait_ms(g, ms < WAIT_MIN_MS ? WAIT_MIN_MS : ms > IDLE_TICK_MS ? IDLE_TICK_MS : ms);
 	}
-	if (!stopping(g)) /* out of step with what the process does at regular times */
-		wait_ms(g, JITTER_MS * random_share());
+	if (!gate__stopping(g)) /* out of step with what the process does at regular times */
+		gate__wait_ms(g, JITTER_MS * random_share());
 }
 
 static void *close_links(void *arg)
@@ -224,7 +151,7 @@ static void *close_links(void *arg)
 }
 
 /* The breakpoints are gone at once; that the kernel then waits for others need not hold us up. */
-static void close_soon(struct closing *c, struct uprobe_links *links)
+void gate__close_soon(struct closing *c, struct uprobe_links *links)
 {
 	c->links = *links;
 	*links = (struct uprobe_links){};
@@ -233,7 +160,7 @@ static void close_soon(struct closing *c, struct uprobe_links *links)
 		uprobe_links__close(&c->links);
 }
 
-static void await_closed(struct gate *g)
+void gate__await_closed(struct gate *g)
 {
 	for (int i = 0; i < CLOSINGS; i++) {
 		if (g->closing[i].running)
@@ -254,7 +181,7 @@ static void await_quiet(const struct gate *g)
 	}
 }
 
-static uint64_t left_for_burst(struct gate *g, uint64_t cost)
+uint64_t gate__left_for_burst(struct gate *g, uint64_t cost)
 {
 	double spent = since(cost, g->open_cost_ns);
 
@@ -266,9 +193,9 @@ static uint64_t left_for_burst(struct gate *g, uint64_t cost)
 static void set_limit(struct gate *g)
 {
 	uint64_t limit = __atomic_load_n(&g->state->limit_ns, __ATOMIC_ACQUIRE), cost = g->state->cost_ns;
-	uint64_t next = cost + left_for_burst(g, cost);
+	uint64_t next = cost + gate__left_for_burst(g, cost);
 
-	if (phase_of(g) == GATE_BURST && !g->state->skip)
+	if (gate__phase(g) == GATE_BURST && !g->state->skip)
 		__atomic_compare_exchange_n(&g->state->limit_ns, &limit, next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
@@ -320,7 +247,7 @@ static int aim(struct gate *g, double window)
 	double ran = 0, step = fmin(after, AIM_STEP_NS);
 	int err = run_timer__start(g->timer, step);
 
-	while (!err && !stopping(g) && now < end && since(g->state->cost_ns, cost) < most) {
+	while (!err && !gate__stopping(g) && now < end && since(g->state->cost_ns, cost) < most) {
 		keeper__hurry(AIM_HURRY_MS + HURRY_MS); /* the probes must be there at once when it is there */
 		err = run_timer__await(g->timer, fmin(end - now, AIM_HURRY_MS * 1e6), g->wake_fd);
 		now = clock__now_ns();
@@ -357,7 +284,7 @@ static void notice_gils(struct gate *g)
 }
 
 /* While it runs for this share of the time. */
-static void charge_places(struct gate *g, size_t cnt, double running)
+void gate__charge_places(struct gate *g, size_t cnt, double running)
 {
 	pthread_mutex_lock(&g->lock);
 	spending__place(&g->money, cnt, running);
@@ -374,7 +301,7 @@ static int place_hot(struct gate *g, bool halt)
 
 	if (err)
 		return err;
-	charge_places(g, gate_links__places(&g->links) - before, halt ? 1 : g->money.busy);
+	gate__charge_places(g, gate_links__places(&g->links) - before, halt ? 1 : g->money.busy);
 	g->hot_took_ns += (since(clock__now_ns(), start) - g->hot_took_ns) * HOT_TOOK_NEW;
 	return 0;
 }
@@ -398,7 +325,7 @@ static int place_probes(struct gate *g, double piece, double window)
 	err = engine__prepare_gate(p->engine, p->allocators, p->path, p->pid, g->openings % UNMET_EVERY == 0, &g->links);
 	if (err)
 		return err;
-	charge_places(g, gate_links__places(&g->links), g->money.busy);
+	gate__charge_places(g, gate_links__places(&g->links), g->money.busy);
 	if (g->timer && fits)
 		met = aim(g, window);
 	err = place_hot(g, met > 0);
@@ -412,7 +339,7 @@ static int place_probes(struct gate *g, double piece, double window)
 }
 
 /* From here on what it does, and what that costs, is of this opening. */
-static void begin_stretch(struct gate *g, bool waits)
+void gate__begin_stretch(struct gate *g, bool waits)
 {
 	struct gate_state *s = g->state;
 
@@ -466,12 +393,12 @@ static int open_gate(struct gate *g)
 	if (err)
 		goto out;
 	g->money.early_ns = since(s->cost_ns, g->open_cost_ns);
-	begin_stretch(g, !g->waits_dear);
+	gate__begin_stretch(g, !g->waits_dear);
 	s->skip = g->money.skip_allocs * random_share();
 	s->skip_ns = s->skip * spending__skip_ns(&g->money);
 	s->started = 0;
 	g->before = *s;
-	s->limit_ns = s->cost_ns + left_for_burst(g, s->cost_ns) + s->skip_ns;
+	s->limit_ns = s->cost_ns + gate__left_for_burst(g, s->cost_ns) + s->skip_ns;
 	log_debug("process %d: opening %llu: %.2f ms saved, %.2f ms for the burst, %.2f ms for the tail; placing %.2f ms, hits before %.2f ms, late %.2f ms", g->proc.pid,
 		  (unsigned long long)g->openings + 1, g->money.bank_ns / 1e6, (s->limit_ns - s->cost_ns) / 1e6, s->tail_ns / 1e6, g->money.placing_ns / 1e6,
 		  g->money.early_ns / 1e6, g->money.late_ns / 1e6);
@@ -492,10 +419,10 @@ static void burst(struct gate *g)
 	double step_ms = HURRY_MS;
 	bool begun = false;
 
-	while (!stopping(g) && phase_of(g) == GATE_BURST) {
+	while (!gate__stopping(g) && gate__phase(g) == GATE_BURST) {
 		bool begins = !begun, ready = begins && clock__now_ns() < ready_until;
 
-		wait_ms(g, ready ? step_ms : g->idle ? IDLE_TICK_MS : TICK_MS);
+		gate__wait_ms(g, ready ? step_ms : g->idle ? IDLE_TICK_MS : TICK_MS);
 		begun = __atomic_load_n(&g->state->started, __ATOMIC_RELAXED);
 		if (begins && (begun || ready))
 			keeper__hurry(begun ? HURRY_MS : TICK_MS + HURRY_MS);
@@ -505,11 +432,11 @@ static void burst(struct gate *g)
 }
 
 /* In the tail: what was read is what was recorded, or its end has been seen. */
-static void take_witnesses(struct gate *g, enum gate_phase phase)
+void gate__read_witnesses(struct gate *g, enum gate_phase phase)
 {
 	struct gate_witness *list = malloc(WITNESSED_MAX * sizeof(*list)), *all;
 	size_t cnt = list ? gate_witness__read(g->proc.engine, g->proc.slot, g->proc.pid, g->opened.ns, list, WITNESSED_MAX) : 0;
-	bool late = phase_of(g) != phase;
+	bool late = gate__phase(g) != phase;
 
 	log_debug("process %d: opening %llu: %zu witnesses%s", g->proc.pid, (unsigned long long)g->openings, cnt, late ? ", too late" : "");
 	for (size_t i = 0; i < cnt; i++)
@@ -543,8 +470,8 @@ static void tail(struct gate *g, uint64_t burst_ns)
 	uint64_t most = burst_ns * TAIL_TIMES, end = clock__now_ns(), now = end;
 
 	end += most < TAIL_MIN_NS ? TAIL_MIN_NS : most > TAIL_MAX_NS ? TAIL_MAX_NS : most;
-	while (!stopping(g) && phase_of(g) == GATE_TAIL && now < end) {
-		wait_ms(g, (end - now) / 1e6);
+	while (!gate__stopping(g) && gate__phase(g) == GATE_TAIL && now < end) {
+		gate__wait_ms(g, (end - now) / 1e6);
 		now = clock__now_ns();
 	}
 	__atomic_store_n(&g->state->phase, GATE_SHUT, __ATOMIC_RELEASE);
@@ -584,7 +511,7 @@ static double own_time(struct gate *g, const struct load *end)
 }
 
 /* What tracing has taken from one wait of the process to the next one, at most. */
-static double dearest_piece_ns(const struct gate *g)
+double gate__dearest_piece_ns(const struct gate *g)
 {
 	return fmax(g->state->dearest_ns, since(g->state->cost_ns, g->state->piece_from_ns));
 }
@@ -595,7 +522,7 @@ static void account(struct gate *g, const struct load *burst_end, uint64_t burst
 	uint64_t end_ns = clock__now_ns(), cost = since(g->state->cost_ns, g->open_cost_ns), wall = end_ns - g->opened.ns;
 	double unseen = unseen_before(g);
 	uint64_t allocs = since(g->state->burst_allocs, g->before.burst_allocs);
-	uint64_t end_cpu_ns = cpu_ns(g), slowed = since(end_cpu_ns, g->opened.cpu_ns);
+	uint64_t end_cpu_ns = gate__cpu_ns(g), slowed = since(end_cpu_ns, g->opened.cpu_ns);
 	double weight;
 
 	own = fmax(own, 1000);
@@ -621,17 +548,17 @@ static void account(struct gate *g, const struct load *burst_end, uint64_t burst
 	pthread_mutex_unlock(&g->lock);
 	g->slowed_ns = g->money.placing_ns / 2; /* once before, once after */
 	if (cost > slowed / 2)
-		g->slowed_ns = fmin(slowed + g->money.early_ns, 2 * dearest_piece_ns(g)) + g->money.placing_ns;
+		g->slowed_ns = fmin(slowed + g->money.early_ns, 2 * gate__dearest_piece_ns(g)) + g->money.placing_ns;
 }
 
 /* Hits of probes that were being removed belong to the same stretch. */
-static void note_pause(struct gate *g, double late_ns)
+void gate__note_pause(struct gate *g, const char *what, double late_ns)
 {
 	pthread_mutex_lock(&g->lock);
 	if (g->slowed_ns + late_ns > g->longest_pause_ns)
 		g->longest_pause_ns = g->slowed_ns + late_ns;
 	pthread_mutex_unlock(&g->lock);
-	log_debug("process %d: opening %llu: slowed for %.2f ms, and %.2f ms while probes were removed", g->proc.pid, (unsigned long long)g->openings,
+	log_debug("process %d: %s %llu: slowed for %.2f ms, and %.2f ms while probes were removed", g->proc.pid, what, (unsigned long long)g->openings,
 		  g->slowed_ns / 1e6, late_ns / 1e6);
 }
 
@@ -645,9 +572,9 @@ static void open_once(struct gate *g)
 	end = load_of(g, !g->waits_dear);
 	end_cost_ns = g->state->cost_ns;
 	keeper__hurry(HURRY_MS);
-	close_soon(&g->closing[0], &g->links.makes);
-	if (!stopping(g)) {
-		take_witnesses(g, GATE_TAIL);
+	gate__close_soon(&g->closing[0], &g->links.makes);
+	if (!gate__stopping(g)) {
+		gate__read_witnesses(g, GATE_TAIL);
 		pthread_mutex_lock(&g->lock);
 		g->shut_ns = g->shut_ns ?: end.ns;
 		pthread_mutex_unlock(&g->lock);
@@ -656,173 +583,17 @@ static void open_once(struct gate *g)
 	__atomic_store_n(&g->state->phase, GATE_SHUT, __ATOMIC_RELEASE);
 	redirect__release(g->proc.redirect);
 	gate_links__sort(g->proc.engine, &g->links);
-	close_soon(&g->closing[1], &g->links.ends);
+	gate__close_soon(&g->closing[1], &g->links.ends);
 	own = own_time(g, &end);
 	account(g, &end, end_cost_ns, own);
 	shut_cost_ns = g->state->cost_ns;
 	if (g->links.unmet.cnt)
 		await_quiet(g);
-	close_soon(&g->closing[2], &g->links.unmet);
-	await_closed(g);
+	gate__close_soon(&g->closing[2], &g->links.unmet);
+	gate__await_closed(g);
 	late = since(g->state->cost_ns, shut_cost_ns);
 	spending__late(&g->money, late);
-	note_pause(g, late);
-}
-
-/* false: nothing is sought. By turns where both are. */
-static bool prepare_lookout(struct gate *g)
-{
-	struct gate_state *s = g->state;
-	bool classes, large;
-
-	pthread_mutex_lock(&g->lock);
-	classes = g->sought_cnt;
-	large = g->large_min;
-	g->lookout = large && (!classes || g->lookout == LOOKOUT_CLASSES) ? LOOKOUT_LARGE : LOOKOUT_CLASSES;
-	memset(s->sought, 0, sizeof(s->sought));
-	memcpy(s->sought, g->sought, g->sought_cnt * sizeof(*s->sought));
-	s->large_min = g->lookout == LOOKOUT_LARGE ? g->large_min : 0;
-	pthread_mutex_unlock(&g->lock);
-	return classes || large;
-}
-
-static int attach_lookout(struct gate *g)
-{
-	const struct gate_process *p = &g->proc;
-
-	if (g->lookout == LOOKOUT_CLASSES)
-		return engine__attach_maker(p->engine, p->path, p->pid, &g->links.makes);
-	engine__state(p->engine, p->slot)->mixed = 1; /* what a burst knows as the object domains' is met as raw */
-	redirect__hold(p->redirect);
-	return engine__attach_large(p->engine, p->allocators, p->path, p->pid, &g->links.makes);
-}
-
-static int begin_lookout(struct gate *g)
-{
-	struct gate_state *s = g->state;
-	int err;
-
-	g->open_cost_ns = s->cost_ns;
-	s->limit_ns = UINT64_MAX;
-	spending__begin(&g->money);
-	keeper__hurry(HURRY_MS);
-	s->opening++;
-	err = attach_lookout(g);
-	if (err)
-		return err;
-	charge_places(g, gate_links__places(&g->links), g->money.busy);
-	begin_stretch(g, false);
-	s->limit_ns = s->cost_ns + left_for_burst(g, s->cost_ns);
-	__atomic_store_n(&s->phase, GATE_LOOKOUT, __ATOMIC_RELEASE);
-	return 0;
-}
-
-/* Until the programs have seen so much that it has cost what it may, or for LOOKOUT_NS; then as long again what has ended of that is noticed. */
-static void watch_makers(struct gate *g)
-{
-	struct gate_state *s = g->state;
-	uint64_t end = g->opened.ns + LOOKOUT_NS;
-	uint32_t phase = GATE_LOOKOUT;
-
-	while (!stopping(g) && phase_of(g) == GATE_LOOKOUT && clock__now_ns() < end)
-		wait_ms(g, TICK_MS);
-	if (__atomic_compare_exchange_n(&s->phase, &phase, GATE_LOOKOUT_TAIL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-		s->recorded_ns = clock__now_ns();
-		s->recorded_cost_ns = s->cost_ns;
-		__atomic_store_n(&s->limit_ns, s->cost_ns + s->tail_ns, __ATOMIC_RELEASE);
-	}
-	end = clock__now_ns() + fmax(since(s->recorded_ns, g->opened.ns), TAIL_MIN_NS);
-	while (!stopping(g) && __atomic_load_n(&s->limit_ns, __ATOMIC_ACQUIRE) != UINT64_MAX && clock__now_ns() < end)
-		wait_ms(g, fmin((end - clock__now_ns()) / 1e6, TICK_MS));
-}
-
-/*
- * What was recorded stands for the time since the lookout before. While it was recorded the process was slowed by what that cost: which is more than is charged, as
- * the bar for that has it, of a program with several threads (1.3 times of four at work all the time, by counting what they made).
- */
-static void account_lookout(struct gate *g)
-{
-	const uint64_t recorded_ns = g->state->recorded_ns;
-	double cost = since(g->state->cost_ns, g->open_cost_ns), ran = since(cpu_ns(g), g->opened.cpu_ns), lasted = since(recorded_ns, g->opened.ns);
-	double recording = since(g->state->recorded_cost_ns, g->open_cost_ns), own = fmax(lasted - recording * COST_TIMES, lasted / SLOWED_MOST);
-	double weight;
-
-	spending__end(&g->money, cost);
-	pthread_mutex_lock(&g->lock);
-	weight = fmax(since(recorded_ns, g->recorded_ns[g->lookout]) / fmax(own, 1), 1);
-	gate_cycles__add(&g->lookouts[g->lookout], recorded_ns, weight);
-	g->recorded_ns[g->lookout] = recorded_ns;
-	if (g->lookout == LOOKOUT_LARGE) {
-		g->large_doubt_ns += fmin(recording * COST_DOUBT, own);
-		g->large_own_ns += own;
-	}
-	g->lookout_cnt++;
-	pthread_mutex_unlock(&g->lock);
-	g->slowed_ns = (cost > ran / 2 ? fmin(ran, 2 * dearest_piece_ns(g)) : 0) + g->money.placing_ns;
-	log_debug("process %d: lookout for %s: %.1f ms of %.1f ms, cost %.3f ms of %.1f ms of CPU, weight %.1f", g->proc.pid, g->lookout == LOOKOUT_LARGE ? "large blocks" : "classes",
-		  lasted / 1e6,
-		  since(clock__now_ns(), g->opened.ns) / 1e6, cost / 1e6, ran / 1e6, weight);
-}
-
-static void end_lookout(struct gate *g)
-{
-	take_witnesses(g, GATE_LOOKOUT_TAIL);
-	pthread_mutex_lock(&g->lock);
-	g->lookout_end_ns = clock__now_ns();
-	pthread_mutex_unlock(&g->lock);
-}
-
-/*
- * For a while there is a probe on what makes instances only. Most programs make few of these among all that they allocate, so that for the same price
- * far more of those that are sought are met than in a burst.
- */
-static void look_out(struct gate *g)
-{
-	int err = begin_lookout(g);
-	uint64_t end_cost_ns;
-	double late;
-
-	if (err) { /* bursts do without */
-		redirect__release(g->proc.redirect);
-		log_debug("process %d: no lookout: %s", g->proc.pid, strerror(-err));
-		return;
-	}
-	watch_makers(g);
-	if (!stopping(g)) /* else what was recorded has no witness, and will not count */
-		end_lookout(g);
-	__atomic_store_n(&g->state->phase, GATE_SHUT, __ATOMIC_RELEASE);
-	redirect__release(g->proc.redirect);
-	end_cost_ns = g->state->cost_ns;
-	keeper__hurry(HURRY_MS);
-	close_soon(&g->closing[0], &g->links.makes);
-	account_lookout(g);
-	await_closed(g);
-	late = since(g->state->cost_ns, end_cost_ns);
-	spending__end(&g->money, late); /* says nothing of how late many probes come */
-	note_pause(g, late);
-}
-
-uint64_t gate__lookout_end(struct gate *g)
-{
-	uint64_t ns;
-
-	pthread_mutex_lock(&g->lock);
-	ns = g->lookout_end_ns;
-	pthread_mutex_unlock(&g->lock);
-	return ns;
-}
-
-void gate__seek(struct gate *g, const struct sought *list, size_t cnt, uint64_t large_min)
-{
-	pthread_mutex_lock(&g->lock);
-	if (large_min && !g->large_min) { /* the first time for all that was not recorded; later not for what bursts knew */
-		g->recorded_ns[LOOKOUT_LARGE] = g->recorded_ns[LOOKOUT_LARGE] ? clock__now_ns() : g->shut_ns;
-		gate_cycles__add(&g->lookouts[LOOKOUT_LARGE], g->recorded_ns[LOOKOUT_LARGE], 0);
-	}
-	g->large_min = large_min;
-	g->sought_cnt = cnt < SOUGHT_MAX ? cnt : SOUGHT_MAX;
-	memcpy(g->sought, list, g->sought_cnt * sizeof(*list));
-	pthread_mutex_unlock(&g->lock);
+	gate__note_pause(g, "opening", late);
 }
 
 static void *run(void *arg)
@@ -830,14 +601,14 @@ static void *run(void *arg)
 	struct gate *g = arg;
 
 	thread__hurry(); /* what this does late is slowed time of the process */
-	while (!stopping(g) && !g->err) {
+	while (!gate__stopping(g) && !g->err) {
 		open_once(g);
 		wait_for_money(g);
-		if (!stopping(g) && prepare_lookout(g)) {
-			look_out(g);
+		if (!gate__stopping(g) && gate__prepare_lookout(g)) {
+			gate__look_out(g);
 			wait_for_money(g);
 		}
-		g->err = stopping(g) ? 0 : open_gate(g);
+		g->err = gate__stopping(g) ? 0 : open_gate(g);
 	}
 	if (g->err)
 		log_warn("process %d: the probes cannot be placed again: %s", g->proc.pid, strerror(-g->err));
@@ -862,7 +633,7 @@ int gate__new(struct gates *all, const struct gate_process *proc, const struct g
 	err = -clock_getcpuclockid(proc->pid, &g->cpu_clock);
 	if (err)
 		goto fail;
-	g->start_cpu_ns = cpu_ns(g);
+	g->start_cpu_ns = gate__cpu_ns(g);
 	g->earned_ns = g->recorded_ns[LOOKOUT_CLASSES] = clock__now_ns();
 	g->state->entry_ns = cost->emulated_ns * ENTRY_MARGIN;
 	g->money = (struct spending){
@@ -933,7 +704,7 @@ void gate__free(struct gate *g)
 /* Of the process's own run time: with what no opening is accounted for yet. */
 static double sampled_fraction(const struct gate *g, uint64_t cpu)
 {
-	bool recording = phase_of(g) == GATE_BURST;
+	bool recording = gate__phase(g) == GATE_BURST;
 	double cost = since(g->state->burst_cost_ns, g->before.burst_cost_ns), sampled = recording ? since(cpu, g->opened.cpu_ns) - cost : 0;
 	double unseen = unseen_ns(g, recording ? g->opened.cpu_ns : cpu, recording ? g->before.cost_ns : g->state->cost_ns);
 
@@ -945,7 +716,7 @@ static double sampled_fraction(const struct gate *g, uint64_t cpu)
 
 void gate__stats(struct gate *g, struct gate_stats *out)
 {
-	uint64_t cpu = cpu_ns(g);
+	uint64_t cpu = gate__cpu_ns(g);
 	const struct gate_state *s = g->state;
 
 	pthread_mutex_lock(&g->lock);
@@ -969,34 +740,4 @@ double gate__weight(struct gate *g, uint64_t birth_ns)
 	weight = gate_cycles__weight(&g->bursts, birth_ns);
 	pthread_mutex_unlock(&g->lock);
 	return weight;
-}
-
-double gate__sought_weight(struct gate *g, uint64_t birth_ns, enum lookout what)
-{
-	double weight;
-
-	pthread_mutex_lock(&g->lock);
-	weight = gate_cycles__weight(&g->lookouts[what], birth_ns);
-	pthread_mutex_unlock(&g->lock);
-	return weight;
-}
-
-double gate__large_doubt(struct gate *g)
-{
-	double doubt;
-
-	pthread_mutex_lock(&g->lock);
-	doubt = g->large_own_ns > 0 ? g->large_doubt_ns / g->large_own_ns : 0;
-	pthread_mutex_unlock(&g->lock);
-	return doubt;
-}
-
-bool gate__covers_large(struct gate *g, uint64_t birth_ns)
-{
-	bool covers;
-
-	pthread_mutex_lock(&g->lock);
-	covers = gate_cycles__covers(&g->lookouts[LOOKOUT_LARGE], birth_ns) || (g->large_min && birth_ns > g->recorded_ns[LOOKOUT_LARGE]);
-	pthread_mutex_unlock(&g->lock);
-	return covers;
 }
