@@ -371,6 +371,7 @@ static int keep_sample(struct target *t, const struct leak_row *row)
 		.bytes = row->bytes,
 		.objects = row->objects,
 		.bytes_error = row->bytes_error,
+		.estimated = row->kind_samples == SURVEY_UNKNOWN,
 		.oldest_ns = row->oldest_ns,
 		.survived_full_gcs = row->survived_full_gcs,
 		.survivors = row->survivors,

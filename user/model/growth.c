@@ -15,7 +15,8 @@
 #define MIN_GAIN_BUFFERS 8192 /* of memory that is no object: likewise; dead frames in a free list are such (to 3.10) */
 #define PAUSE_OBJECTS 64
 #define PAUSE_SHARE 0.1 /* of the mean gain of an interval */
-#define PAUSE_SAMPLED_NS 10000000000ULL /* from one lookout to the next one, and what was recorded is looked at */
+#define SURE_TIMES 2 /* of the squared error of an estimate */
+#define STEPS_NS 10000000000ULL /* from one lookout to the next one, and until what was recorded is looked at */
 #define FORGET_TICKS 128
 #define REPLACED_SHARE 0.5 /* of the time since the rise began */
 #define REPLACED_MIN_OBJECTS 8
@@ -197,19 +198,18 @@ static bool growth__been_here(const struct growth *g, uint32_t proc)
 	return p && p->peak_at_attach_bytes && p->highest_rss_bytes <= p->peak_at_attach_bytes;
 }
 
-/* What it has gained in this interval; of what is sampled, in the last seconds at least, as the sample grows by steps. */
+/*
+ * What it has gained in this interval; of what is estimated, and has not lost anything meanwhile, in the last seconds at least: between steps nothing is
+ * known of what came.
+ */
 static double growth__lately(const struct growth *g, const struct row *row)
 {
 	int64_t from = row->interval_bytes;
 	uint32_t i = row->points_cnt;
 
-	if (row->now.error_squares > 0) {
-		while (i > 1 && row->points[i - 1].time_ns + PAUSE_SAMPLED_NS > g->now_ns)
-			i--;
-		if (row->points[i - 1].last < from)
-			from = row->points[i - 1].last;
-	}
-	return (double)(row->now.bytes - from);
+	while (row->now.estimated && i > 1 && row->points[i - 1].time_ns + STEPS_NS > g->now_ns && row->points[i - 2].last <= row->points[i - 1].last)
+		i--;
+	return (double)(row->now.bytes - (row->points[i - 1].last < from ? row->points[i - 1].last : from));
 }
 
 /*
@@ -253,6 +253,12 @@ static bool growth__is_replaced(const struct growth *g, const struct row *row)
 	return row->now.oldest_ns - begin_ns > (g->now_ns - begin_ns) * REPLACED_SHARE;
 }
 
+/* That it has stopped would not be known yet, or it may be chance. */
+static bool growth__is_unsure(const struct growth *g, const struct row *row)
+{
+	return row->now.estimated && (g->now_ns - row->points[0].time_ns < 2 * STEPS_NS || row->gain * row->gain < SURE_TIMES * row->now.error_squares);
+}
+
 /* What the interpreter keeps for itself. */
 static bool growth__is_small(const struct row *row)
 {
@@ -279,7 +285,7 @@ static void growth__judge(const struct growth *g, struct row *row)
 	row->gain = g->finished && growth__missing(g) ? (double)row->now.bytes : points__gain(row->points, row->points_cnt);
 	if (row->verdict == VERDICT_GROWING && (growth__may_be_recycled(g, row) || growth__is_garbage(row)))
 		row->verdict = VERDICT_UNKNOWN;
-	if (row->verdict == VERDICT_GROWING && (growth__is_small(row) || growth__paused(g, row) || growth__is_replaced(g, row)))
+	if (row->verdict == VERDICT_GROWING && (growth__is_small(row) || growth__is_unsure(g, row) || growth__paused(g, row) || growth__is_replaced(g, row)))
 		row->verdict = VERDICT_WARMING;
 }
 

@@ -49,6 +49,8 @@ struct sample {
 	uint32_t type;      /* intern__id() of the type's name */
 	int64_t bytes, objects;
 	double bytes_error;  /* half-width of the 95 % interval; 0: exact */
+	/* The number itself is one, not only how much of a known one this is: it rises by steps, when something was looked for, and by chance. */
+	bool estimated;
 	uint64_t oldest_ns;  /* birth of the oldest block, on the clock of growth__begin(); 0: unknown */
 	uint32_t survived_full_gcs; /* the most that any of the blocks has survived */
 	int64_t survivors;          /* objects that survived a full collection or long enough to count, the caller decides */

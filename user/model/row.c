@@ -45,6 +45,7 @@ void row__add(struct row *row, const struct sample *s)
 	now->bytes += s->bytes;
 	now->objects += s->objects;
 	now->error_squares += s->bytes_error * s->bytes_error;
+	now->estimated |= s->estimated;
 	now->survivors += s->survivors;
 	now->garbage += s->garbage;
 	now->recyclable += s->objects < s->recycled_max ? s->objects : s->recycled_max;

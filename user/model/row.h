@@ -19,6 +19,7 @@ struct row_key {
 struct tick_sum {
 	int64_t bytes, objects;
 	double error_squares;
+	bool estimated;
 	uint64_t oldest_ns;
 	int64_t survivors;
 	int64_t garbage;

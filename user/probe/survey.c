@@ -774,8 +774,10 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 	k = kind_of_sample(s, m);
 	tier = k->samples[1] > 0;
 	if (m->state == GHOST) {
-		out->weight = m->weight * (m->moved ? s->moved_factor : s->ghost_factor) * grown(m);
-		out->kind_samples = SURVEY_UNKNOWN;
+		bool soon_met = m->moved && m->sought; /* where it is now, at the next lookout */
+
+		out->weight = m->weight * (soon_met ? 1 : m->moved ? s->moved_factor : s->ghost_factor) * grown(m);
+		out->kind_samples = soon_met ? SURVEY_ALL : SURVEY_UNKNOWN;
 		return SURVEY_COUNTS;
 	}
 	if (m->state == NEW && !s->judged) { /* everything has been recorded until now */
@@ -783,9 +785,10 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 		out->kind_samples = SURVEY_ALL;
 		return SURVEY_COUNTS;
 	}
-	if (m->state == NEW && m->moved && m->size > POOL_BLOCK_MAX_BYTES) { /* a buffer that grows is new again and again */
-		out->weight = 1;
-		out->kind_samples = SURVEY_ALL;
+	if (m->state == NEW && m->size > POOL_BLOCK_MAX_BYTES && (m->moved || !m->sought)) { /* a buffer that grows is new again and again */
+		weigh(s, m);
+		out->weight = fmin(m->weight, 1);
+		out->kind_samples = m->moved ? SURVEY_ALL : SURVEY_UNKNOWN;
 		return SURVEY_COUNTS;
 	}
 	if (awaits_witness(s, m) || m->state == NEW || (m->kind != NO_KIND && (m->state == STABLE) != tier))

@@ -77,7 +77,7 @@ static const struct field fields[] = {
 	{2, "target_cpu_mean_pct", NUMBER, NULLABLE | NATURAL | OPTIONAL, "budget mode: the same since the attach"},
 	{2, "longest_pause_s", NUMBER, NATURAL | OPTIONAL, "budget mode: the longest stretch in which a target ran at less than half of its speed"},
 	{2, "bursts", INTEGER, NATURAL | OPTIONAL, "budget mode: how often the probes were placed"},
-	{2, "lookouts", INTEGER, NATURAL | OPTIONAL, "budget mode: how often only what makes instances of classes had one"},
+	{2, "lookouts", INTEGER, NATURAL | OPTIONAL, "budget mode: how often only what makes instances of classes, or large blocks, had one"},
 	{2, "samples", INTEGER, NATURAL | OPTIONAL, "budget mode: recorded blocks that are still followed"},
 	{2, "sampled_fraction", NUMBER, NATURAL | OPTIONAL, "budget mode: of the targets' run time, in which allocations were recorded; 1: all were"},
 	{2, "reused_fraction", NUMBER, NATURAL | OPTIONAL, "budget mode: of the looks at followed blocks that had not changed before, how many found another content; counted into bytes_error"},

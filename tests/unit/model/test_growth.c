@@ -476,20 +476,20 @@ static void what_the_collector_will_find_is_no_leak(void **state)
 	assert_int_equal(rising("Node", 1000, 4), VERDICT_GROWING);
 }
 
-#define GAINING (60 * TICKS_PER_INTERVAL)
+#define MINUTE (60 * TICKS_PER_INTERVAL)
 
-/* A minute in which it gains in each tick, then a pause. */
-static enum verdict after_a_pause(double error, uint32_t pause_ticks)
+/* It gains in each tick, then pauses. */
+static enum verdict after_a_pause(bool estimated, double error, uint32_t gaining_ticks, uint32_t pause_ticks)
 {
 	struct growth_row row;
 	struct fixture f;
 	enum verdict v;
 
 	setup(&f, GROUP_STACK);
-	for (uint32_t t = 1; t <= GAINING + pause_ticks; t++) {
-		uint32_t gained = t < GAINING ? t : GAINING;
+	for (uint32_t t = 1; t <= gaining_ticks + pause_ticks; t++) {
+		uint32_t gained = t < gaining_ticks ? t : gaining_ticks;
 		struct sample s = {.proc = 1, .stack = stack(&f, 1, 10), .type = name(&f, "bytes"), .bytes = 64000 * gained, .objects = 100 * gained,
-				   .bytes_error = error};
+				   .estimated = estimated, .bytes_error = error};
 
 		begin(&f);
 		assert_int_equal(growth__add(f.g, &s), 0);
@@ -501,13 +501,24 @@ static enum verdict after_a_pause(double error, uint32_t pause_ticks)
 	return v;
 }
 
-static void what_is_sampled_grows_by_steps(void **state)
+static void an_estimate_rises_by_steps(void **state)
 {
 	(void)state;
-	assert_int_equal(after_a_pause(0, 0), VERDICT_GROWING);
-	assert_int_equal(after_a_pause(0, TICKS_PER_INTERVAL), VERDICT_WARMING);
-	assert_int_equal(after_a_pause(100, TICKS_PER_INTERVAL), VERDICT_GROWING);
-	assert_int_equal(after_a_pause(100, 12 * TICKS_PER_INTERVAL), VERDICT_WARMING);
+	assert_int_equal(after_a_pause(false, 0, MINUTE, 0), VERDICT_GROWING);
+	assert_int_equal(after_a_pause(false, 0, MINUTE, TICKS_PER_INTERVAL), VERDICT_WARMING);
+	assert_int_equal(after_a_pause(true, 1000, MINUTE, TICKS_PER_INTERVAL), VERDICT_GROWING);
+	assert_int_equal(after_a_pause(true, 1000, MINUTE, 12 * TICKS_PER_INTERVAL), VERDICT_WARMING);
+}
+
+static void an_estimate_may_rise_by_chance(void **state)
+{
+	const uint32_t soon = 12 * TICKS_PER_INTERVAL;
+
+	(void)state;
+	assert_int_equal(after_a_pause(false, 1000, soon, 0), VERDICT_GROWING);
+	assert_int_equal(after_a_pause(true, 1000, soon, 0), VERDICT_WARMING);
+	assert_int_equal(after_a_pause(true, 1000, MINUTE, 0), VERDICT_GROWING);
+	assert_int_equal(after_a_pause(true, 64000.0 * MINUTE, MINUTE, 0), VERDICT_WARMING);
 }
 
 /* As seen of a program that ended while it was being imported at the last tick: the row was number 80. */
@@ -563,7 +574,8 @@ int main(void)
 		cmocka_unit_test(thinning_loses_no_extremes),
 		cmocka_unit_test(slope_and_trend),
 		cmocka_unit_test(at_the_end_what_came_last_counts),
-		cmocka_unit_test(what_is_sampled_grows_by_steps),
+		cmocka_unit_test(an_estimate_rises_by_steps),
+		cmocka_unit_test(an_estimate_may_rise_by_chance),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
