@@ -41,6 +41,7 @@ struct engine {
 	struct gc_probe gc;
 	struct maker maker;
 	struct recycle_point recycle[RECYCLE_MAX];
+	bool tried_places; /* budget mode: see engine__try_places() */
 	uint64_t recycle_met_ns[RECYCLE_MAX]; /* budget mode: when hits were found last (CLOCK_MONOTONIC); 0: never */
 	size_t recycle_cnt;
 	struct uprobe_target target;
@@ -609,24 +610,15 @@ int engine__prepare_gate(struct engine *e, const struct allocators *a, const cha
 	return err;
 }
 
-static bool knows_places(const struct engine *e)
-{
-	for (size_t i = 0; i < e->recycle_cnt; i++)
-		if (__atomic_load_n(&e->recycle_met_ns[i], __ATOMIC_RELAXED))
-			return true;
-	return false;
-}
-
-int engine__try_places(const struct engine *e, const char *path, pid_t pid, size_t first, struct uprobe_links *links)
+int engine__try_places(struct engine *e, const char *path, pid_t pid, size_t first, struct uprobe_links *links)
 {
 	const struct uprobe_target target = { .path = path, .pid = pid, .multi = e->multi };
 	uint16_t places[TRIED_AT_ONCE];
 	size_t cnt = 0;
 
-	while (cnt < TRIED_AT_ONCE && first + cnt < e->recycle_cnt && !knows_places(e)) {
+	for (; cnt < TRIED_AT_ONCE && first + cnt < e->recycle_cnt && !e->tried_places; cnt++)
 		places[cnt] = first + cnt;
-		cnt++;
-	}
+	e->tried_places |= !cnt;
 	return attach_places(e, &target, places, cnt, links) ?: (int)cnt;
 }
 

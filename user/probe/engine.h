@@ -76,10 +76,10 @@ struct gate_links {
  */
 int engine__prepare_gate(struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool unmet, struct gate_links *links);
 /*
- * Before the first opening, where no process has told: free lists' places from FIRST on, for a moment, so that those met all the time are known and are
- * not placed before the others. How many are in place now; 0: there are no more, or it is known.
+ * Before the first opening of the engine's first process: free lists' places from FIRST on, for a moment, so that those met all the time are known and are
+ * not placed before the others. How many are in place now; 0: there are no more, or it was done, as of hundreds of processes it would take long.
  */
-int engine__try_places(const struct engine *e, const char *path, pid_t pid, size_t first, struct uprobe_links *links);
+int engine__try_places(struct engine *e, const char *path, pid_t pid, size_t first, struct uprobe_links *links);
 int engine__open_gate(const struct engine *e, const struct allocators *a, const char *path, pid_t pid, bool halt, struct gate_links *links);
 size_t gate_links__places(const struct gate_links *links);
 /* What was met in this opening goes from UNMET to ENDS: to be removed before the rest. */

@@ -9,6 +9,7 @@ import harness
 
 TRUTH = {
     "kind": "ring of large blocks in heavy churn",
+    "settles": 260,
     "healthy": True,
     "rate": 20,
     "at_once": 3,

@@ -12,7 +12,7 @@ TRUTH = {
     "line_marker": "# LEAK",
     "function": "upload",
     # where a part is recorded only, the bytearray that it belongs to mostly is not
-    "types": ["bytearray buffer", "(buffer)"],
+    "types": ["bytearray buffer", "bytearray", "(buffer)"],
     "per_round": {"objects": 1},
     "rate": 20,
     "at_once": 3,
