@@ -209,6 +209,15 @@ static __always_inline void fill(struct block *b, struct proc_state *ps, __u32 s
 	b->gc_epoch = ps->gc_epoch;
 }
 
+/* What a block was before realloc had it in hand, it still is. */
+static __always_inline void stays(struct block *b, const struct block *old)
+{
+	b->type = old->type;
+	b->birth = old->birth;
+	b->gc_epoch = old->gc_epoch;
+	b->size_domain |= old->size_domain & BLOCK_KNOWN_AS;
+}
+
 static __always_inline void obj_new(struct proc_state *ps, __u32 slot, __u64 addr, __u64 size, __u64 ip)
 {
 	struct block b;
@@ -263,12 +272,8 @@ static __always_inline void thread_end(struct proc_state *ps, __u32 slot, const 
 		fill(&b, ps, slot, p->size, domain, ip);
 		if (!p->old_key && p->moves)
 			b.size_domain |= BLOCK_MOVED;
-		if (p->old_key) {
-			b.type = p->old.type;
-			b.birth = p->old.birth;
-			b.gc_epoch = p->old.gc_epoch;
-			b.size_domain |= p->old.size_domain & BLOCK_KNOWN_AS;
-		}
+		if (p->old_key)
+			stays(&b, &p->old);
 		totals_add(ps, &b, 1);
 		put_fresh(ps, slot, BLOCK_KEY(slot, addr), &b);
 	} else if (p->old_key) {
@@ -470,12 +475,8 @@ int obj_realloc_ret(struct pt_regs *ctx)
 		fill(&b, ps, slot, ps->call.size, DOMAIN_OBJ, ctx->ip);
 		if (!ps->call.old_key && ps->call.moves)
 			b.size_domain |= BLOCK_MOVED;
-		if (ps->call.old_key) {
-			b.type = ps->call.old.type;
-			b.birth = ps->call.old.birth;
-			b.gc_epoch = ps->call.old.gc_epoch;
-			b.size_domain |= ps->call.old.size_domain & BLOCK_KNOWN_AS;
-		}
+		if (ps->call.old_key)
+			stays(&b, &ps->call.old);
 		put_young(ps, slot, BLOCK_KEY(slot, ctx->ax), &b);
 		totals_add(ps, &b, 1);
 	}
@@ -679,10 +680,7 @@ static __always_inline void large_new(struct proc_state *ps, __u32 slot, __u64 a
 		return;
 	fill(&b, ps, slot, bytes, DOMAIN_RAW, 0); /* of the object domains' functions, mostly: tells nothing */
 	if (p && p->old_key) {
-		b.type = p->old.type;
-		b.birth = p->old.birth;
-		b.gc_epoch = p->old.gc_epoch;
-		b.size_domain |= p->old.size_domain & BLOCK_KNOWN_AS;
+		stays(&b, &p->old);
 	} else {
 		b.size_domain |= p ? BLOCK_KNOWN_AS : BLOCK_SOUGHT;
 	}

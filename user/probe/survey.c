@@ -69,6 +69,12 @@ struct kind_key {
 	uint32_t bytes_each, pad;
 };
 
+/* By lookouts. */
+struct seeking {
+	uint64_t since_ns; /* 0: they are not for it */
+	bool met;          /* in one, since then */
+};
+
 struct kind {
 	struct kind_key key;
 	int64_t gained, gained_bytes; /* objects that came since the attach and were there at the reading before */
@@ -80,8 +86,7 @@ struct kind {
 	bool garbage;                 /* most of those */
 	struct replaced replaced;
 	bool is_replaced;             /* most of what was gained */
-	uint64_t sought_ns;           /* since when lookouts are for it; 0: they are not */
-	bool met;                     /* in one, since then */
+	struct seeking seeking;
 };
 
 /* Which object was in a block while its end would still have been seen. */
@@ -107,9 +112,8 @@ struct survey {
 	double ghost_bytes, moved_bytes, ghost_factor, moved_factor; /* moved: of the ghosts, those that realloc had in hand */
 	int64_t anon_at_start, large_gained;
 	int64_t large_highest;
-	uint64_t large_rose_ns, large_sought_ns; /* the last as of a kind */
+	uint64_t large_rose_ns;
 	double large_doubt;        /* gate__large_doubt() */
-	bool large_met;
 	uint64_t read_ns, next_ns, last_cpu_ns;
 	uint64_t lookout_end_ns; /* what is sought is witnessed until then */
 	uint64_t looks, reused; /* at blocks that had not changed before; of those, blocks that had now */
@@ -179,7 +183,7 @@ static void take_kinds(struct survey *s)
 		memset(s->kinds[i].weight, 0, sizeof(s->kinds[i].weight));
 		memset(s->kinds[i].samples, 0, sizeof(s->kinds[i].samples));
 	}
-	s->large = (struct kind){ 0 };
+	s->large = (struct kind){ .seeking = s->large.seeking };
 	s->large_bytes = s->certain_bytes = s->ghost_bytes = s->moved_bytes = 0;
 	s->large_gained = other_memory(s) - s->anon_at_start;
 	for (size_t i = 0; i < cnt; i++) {
@@ -550,7 +554,7 @@ static int judge_samples(struct survey *s)
 			continue;
 		k->weight[m->state == STABLE] += m->weight;
 		k->samples[m->state == STABLE]++;
-		k->met |= m->sought;
+		k->seeking.met |= m->sought;
 		if (m->kind == NO_KIND)
 			*(m->moved ? &s->certain_bytes : &s->large_bytes) += (double)m->weight * m->size_now;
 	}
@@ -561,42 +565,35 @@ static int judge_samples(struct survey *s)
 	return 0;
 }
 
-/* Of which the sample knows few. Not what is made in another way, as by C code: that has been sought in vain; it is asked again later. */
-static bool is_sought(const struct survey *s, struct kind *k)
+/* Not what others make (C code, another library): that has been sought in vain; it is asked again later. */
+static bool go_on_seeking(const struct survey *s, struct seeking *k, bool wanted)
 {
-	if (!k->key.type || k->gained < SOUGHT_MIN_OBJECTS || k->samples[0] + k->samples[1] >= SOUGHT_ENOUGH) {
-		k->sought_ns = 0;
+	if (!wanted) {
+		k->since_ns = 0;
 		return false;
 	}
-	if (!k->sought_ns || s->read_ns - k->sought_ns > SOUGHT_AGAIN_NS) {
-		k->sought_ns = s->read_ns;
-		k->met = false;
-	}
-	return k->met || s->read_ns - k->sought_ns < SOUGHT_IN_VAIN_NS;
+	if (!k->since_ns || s->read_ns - k->since_ns > SOUGHT_AGAIN_NS)
+		*k = (struct seeking){ s->read_ns, false };
+	return k->met || s->read_ns - k->since_ns < SOUGHT_IN_VAIN_NS;
 }
 
-/*
- * Is more and more memory taken beside the heap, that the sample of bursts does not explain, or with few blocks? What lookouts explain is known as long as there are
- * some. Not where they were in vain: others than Python take memory, too.
- */
+/* Of which the sample knows few. */
+static bool is_sought(const struct survey *s, struct kind *k)
+{
+	return go_on_seeking(s, &k->seeking, k->key.type && k->gained >= SOUGHT_MIN_OBJECTS && k->samples[0] + k->samples[1] < SOUGHT_ENOUGH);
+}
+
+/* Is more and more memory taken beside the heap, that bursts do not explain, or with few blocks? What lookouts explain is known as long as there are some. */
 static bool large_are_sought(struct survey *s)
 {
 	bool explained = s->large.samples[0] + s->large.samples[1] >= SOUGHT_ENOUGH && s->large_bytes + s->certain_bytes > LARGE_EXPLAINED * s->large_gained;
 
-	s->large_met |= s->large.met;
 	if (s->large_gained >= s->large_highest + LARGE_MIN_RISE) {
 		s->large_highest = s->large_gained;
 		s->large_rose_ns = s->read_ns;
 	}
-	if (s->large_gained < LARGE_MIN_GAIN || s->read_ns - s->large_rose_ns > SOUGHT_IN_VAIN_NS || (!s->large_sought_ns && explained)) {
-		s->large_sought_ns = 0;
-		return false;
-	}
-	if (!s->large_sought_ns || s->read_ns - s->large_sought_ns > SOUGHT_AGAIN_NS) {
-		s->large_sought_ns = s->read_ns;
-		s->large_met = false;
-	}
-	return s->large_met || s->read_ns - s->large_sought_ns < SOUGHT_IN_VAIN_NS;
+	return go_on_seeking(s, &s->large.seeking, s->large_gained >= LARGE_MIN_GAIN && s->read_ns - s->large_rose_ns <= SOUGHT_IN_VAIN_NS &&
+							   (s->large.seeking.since_ns || !explained));
 }
 
 static void choose_sought(struct survey *s)
