@@ -135,10 +135,10 @@ def too_little():
     return "%.2f" % (dearness() / 5)
 
 
-def test_one_of_many_of_its_class(python, bpf, start):
-    """Bursts see too few of them; in a lookout all are seen, and which of them were another one's place soon after."""
-    target = start(python, ONE_OF_MANY)
-    truth = Truth(ONE_OF_MANY, python.version)
+def found_in_a_part(python, start, program):
+    """(target, tracer, truth) when the leak is the first grower."""
+    target = start(python, program)
+    truth = Truth(program, python.version)
     tracer = budget(target, "--budget", too_little())
     target.send("run 1000 %g" % truth.rate)
 
@@ -146,6 +146,12 @@ def test_one_of_many_of_its_class(python, bpf, start):
         return snapshot["growers"] and truth.fits(snapshot["growers"][0]) and snapshot["growers"][0]["verdict"] == "growing"
 
     until(tracer, found)
+    return target, tracer, truth
+
+
+def test_one_of_many_of_its_class(python, bpf, start):
+    """Bursts see too few of them; in a lookout all are seen, and which of them were another one's place soon after."""
+    target, tracer, truth = found_in_a_part(python, start, ONE_OF_MANY)
     stop_run(target)
     snapshot = tracer.fresh()
     assert snapshot["overhead"]["lookouts"] > 2 and snapshot["overhead"]["sampled_fraction"] < 1, snapshot["overhead"]
@@ -157,15 +163,7 @@ def test_one_of_many_of_its_class(python, bpf, start):
 
 def test_large_blocks_in_heavy_churn(python, bpf, start):
     """What is too large for pymalloc is not in the heap, and bursts see one allocation in many thousands: lookouts see those that are large."""
-    target = start(python, LARGE)
-    truth = Truth(LARGE, python.version)
-    tracer = budget(target, "--budget", too_little())
-    target.send("run 2000 %g" % truth.rate)
-
-    def found(snapshot):
-        return snapshot["growers"] and truth.fits(snapshot["growers"][0]) and snapshot["growers"][0]["verdict"] == "growing"
-
-    until(tracer, found)
+    target, tracer, truth = found_in_a_part(python, start, LARGE)
     rounds = stop_run(target)
     for _ in range(4):  # until all has been looked at
         snapshot = tracer.fresh()

@@ -425,13 +425,20 @@ static void slope_and_trend(void **state)
 	assert_true(points__noise(points, 20) == 0);
 }
 
+static enum verdict end_with_verdict(struct fixture *f)
+{
+	struct growth_row row;
+
+	assert_int_equal(growth__top(f->g, 1, &row), 1);
+	teardown(f);
+	return row.verdict;
+}
+
 /* A row that rises by ten objects a tick; LIFE_TICKS: how long each lives. */
 static enum verdict rising(const char *type, int life_ticks, int64_t garbage_of_ten)
 {
-	struct growth_row row;
 	struct fixture f;
 	uint32_t st;
-	enum verdict v;
 
 	setup(&f, GROUP_STACK);
 	st = stack(&f, 1, 10);
@@ -446,10 +453,7 @@ static enum verdict rising(const char *type, int life_ticks, int64_t garbage_of_
 		assert_int_equal(growth__add(f.g, &s), 0);
 		end(&f);
 	}
-	assert_int_equal(growth__top(f.g, 1, &row), 1);
-	v = row.verdict;
-	teardown(&f);
-	return v;
+	return end_with_verdict(&f);
 }
 
 static void what_is_leaked_stays(void **state)
@@ -481,9 +485,7 @@ static void what_the_collector_will_find_is_no_leak(void **state)
 /* It gains in each tick, then pauses. */
 static enum verdict after_a_pause(bool estimated, double error, uint32_t gaining_ticks, uint32_t pause_ticks)
 {
-	struct growth_row row;
 	struct fixture f;
-	enum verdict v;
 
 	setup(&f, GROUP_STACK);
 	for (uint32_t t = 1; t <= gaining_ticks + pause_ticks; t++) {
@@ -495,10 +497,7 @@ static enum verdict after_a_pause(bool estimated, double error, uint32_t gaining
 		assert_int_equal(growth__add(f.g, &s), 0);
 		end(&f);
 	}
-	assert_int_equal(growth__top(f.g, 1, &row), 1);
-	v = row.verdict;
-	teardown(&f);
-	return v;
+	return end_with_verdict(&f);
 }
 
 static void an_estimate_rises_by_steps(void **state)

@@ -208,8 +208,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_stays_within_the_budget_and_uses_it), cmocka_unit_test(what_placing_costs_is_paid),
-		cmocka_unit_test(the_first_one_is_on_credit),
-		cmocka_unit_test(what_was_spent_before_is_paid_after_the_first),		   cmocka_unit_test(an_overdraft_is_paid_back),
+		cmocka_unit_test(the_first_one_is_on_credit),		   cmocka_unit_test(an_overdraft_is_paid_back),
+		cmocka_unit_test(what_was_spent_before_is_paid_after_the_first),
 		cmocka_unit_test(no_more_is_saved_than_two_openings),	   cmocka_unit_test(a_service_keeps_its_99th_percentile),
 		cmocka_unit_test(one_asked_less_often_keeps_it_after_a_while), cmocka_unit_test(a_burst_begins_late_in_long_pieces),
 	};
