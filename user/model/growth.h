@@ -97,7 +97,7 @@ int growth__end(struct growth *g, bool is_interval_end);
 
 /*
  * The first N rows by rank into ROWS; returns how many. Growing first, then warming and unknown, then stable; within
- * these by what was gained and not given back. A buffer counts for the rank of its owner on the same stack.
+ * these by what was gained and not given back. A buffer's gain counts for the rank of its owner on the same stack.
  */
 size_t growth__top(struct growth *g, size_t n, struct growth_row *rows);
 /*

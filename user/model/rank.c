@@ -102,8 +102,6 @@ static void rank__support(struct rank_item *items, size_t cnt, const struct grow
 			continue;
 		if (items[i].gain > 0)
 			owner->weight += items[i].gain;
-		if (items[i].class > owner->class)
-			owner->class = items[i].class;
 	}
 }
 

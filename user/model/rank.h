@@ -20,8 +20,9 @@ struct rank_item {
 };
 
 /*
- * Growing, then warming and unknown, then stable; within these by gain. A row of objects is given the gain (and, if better, the
- * class) of the buffers which its type owns on the same stack, so that `dict` comes before its `dict keys`.
+ * Growing, then warming and unknown, then stable; within these by gain. A row of objects is given the gain of the buffers which its
+ * type owns on the same stack, so that `dict` comes before its `dict keys`; not their verdict: one that is known too short a
+ * time, or does not grow, must not hide a buffer that does.
  */
 void rank__sort(struct rank_item *items, size_t cnt, const struct growth_opts *opts);
 

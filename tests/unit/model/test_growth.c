@@ -234,6 +234,31 @@ static void owners_rank_before_their_buffers(void **state)
 	}
 }
 
+/* One list, and an owner that was seen late: what grows is first. */
+static void an_owner_does_not_hide_a_buffer_that_grows(void **state)
+{
+	struct growth_row rows[2];
+
+	(void)state;
+	for (int late = 0; late <= 1; late++) {
+		struct fixture f;
+
+		setup(&f, GROUP_STACK);
+		for (int t = 1; t <= 24; t++) {
+			begin(&f);
+			add(&f, "list items", stack(&f, 1, 1), 2320 * t);
+			if (!late || t > 22)
+				add(&f, "list", stack(&f, 1, 1), late ? 640 * t : 56);
+			end(&f);
+		}
+		assert_int_equal(growth__top(f.g, 2, rows), 2);
+		assert_string_equal(type_of(&f, &rows[0]), "list items");
+		assert_int_equal(rows[0].verdict, VERDICT_GROWING);
+		assert_int_not_equal(rows[1].verdict, VERDICT_GROWING);
+		teardown(&f);
+	}
+}
+
 static void ownership(void **state)
 {
 	(void)state;
@@ -563,6 +588,7 @@ int main(void)
 		cmocka_unit_test(five_intervals_make_a_verdict),
 		cmocka_unit_test(a_small_leak_ranks_first),
 		cmocka_unit_test(owners_rank_before_their_buffers),
+		cmocka_unit_test(an_owner_does_not_hide_a_buffer_that_grows),
 		cmocka_unit_test(ownership),
 		cmocka_unit_test(groups),
 		cmocka_unit_test(absent_is_zero_and_is_forgotten),
