@@ -17,7 +17,7 @@ TRUTH = {
     "rate": 40,
 }
 
-CHUNK = bytes(32768)
+CHUNK = b"\0" * 32768  # bytes(32768) are five bytes in 2.7
 JOURNAL = bytearray()
 
 
