@@ -18,6 +18,7 @@ BUSY = os.path.join(HERE, "programs", "busy.py")
 PASSING = os.path.join(HERE, "programs", "passing.py")
 LEAK = os.path.join(CORPUS, "leaks", "bytes_kept.py")
 LARGE = os.path.join(CORPUS, "leaks", "large_in_churn.py")
+GROWS = os.path.join(CORPUS, "leaks", "bytearray_growing.py")
 ONE_OF_MANY = os.path.join(CORPUS, "leaks", "one_of_many.py")
 BUDGET = 1
 RUN = "run 1000 1000000"  # faster than it can
@@ -175,6 +176,21 @@ def test_large_blocks_in_heavy_churn(python, bpf, start):
     assert 40000 * rounds - 6e6 - 2 * error <= leaked <= 40000 * rounds * 1.1 + 2 * error, (rounds, leaked, error, brief(snapshot))
     others = sum(row["bytes"] for row in snapshot["growers"] if row not in rows and row["type"] == "(buffer)")
     assert others <= 0.2 * leaked, brief(snapshot)
+    lossless(tracer.stop())
+
+
+def test_a_buffer_that_moves_stays_in_one_row(python, bpf, start):
+    """Bursts see where in the interpreter it is moved, lookouts only which line does it."""
+    large = 4 << 20
+    target = start(python, GROWS)
+    truth = Truth(GROWS, python.version)
+    tracer = budget(target, "--budget", too_little())
+    target.send("run 1000 %g" % truth.rate)
+    until(tracer, lambda snapshot: snapshot["overhead"]["lookouts"] > 2 and any(row["bytes"] > large and truth.fits(row) for row in snapshot["growers"]))
+    shots = tracer.take(10)[-10:]
+    names = {row["type"] for snapshot in shots for row in snapshot["growers"] if row["bytes"] > large and truth.fits(row)}
+    assert len(names) == 1, names
+    stop_run(target)
     lossless(tracer.stop())
 
 

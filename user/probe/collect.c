@@ -10,6 +10,7 @@
 #include "collect.h"
 #include "map.h"
 #include "object.h"
+#include "pool.h"
 #include "python.h"
 #include "survey.h"
 #include "tracer.h"
@@ -358,6 +359,18 @@ static struct site *site_of(struct collector *c, uint32_t addr, uint32_t stack)
 	return s && s->common && stack ? map__put(&c->sites, &(struct site_key){ addr, stack }, NULL) : s;
 }
 
+/*
+ * Lookouts see a block's stack, not its site: by what the same line has made in bursts, so that a buffer that is met by the one and then by the
+ * other stays in one row.
+ */
+static void tell_lookouts(struct collector *c, const struct block *b, enum block_use use)
+{
+	struct site *s = b->site && use != USE_UNKNOWN && size_of(b) > POOL_BLOCK_MAX_BYTES && survey__is_active(c->survey) ? site_of(c, 0, b->stack) : NULL;
+
+	if (s && s->votes[use] < SITE_VOTES)
+		s->votes[use]++;
+}
+
 /* The use of a block that is no object: by its owner, by what it looks like, by what its like turned out to be. */
 static enum block_use use_of(struct collector *c, uint64_t addr, const struct block *b)
 {
@@ -374,7 +387,9 @@ static enum block_use use_of(struct collector *c, uint64_t addr, const struct bl
 	}
 	if (use != USE_UNKNOWN && s->votes[use] < 1U << 30)
 		s->votes[use] += owned ? 4 : 1; /* an owner is proof, content is circumstance */
-	return use != USE_UNKNOWN ? use : if_it_fits(site_use(s), size_of(b));
+	use = use != USE_UNKNOWN ? use : if_it_fits(site_use(s), size_of(b));
+	tell_lookouts(c, b, use);
+	return use;
 }
 
 static const struct py_owner *owner_of(struct collector *c, uint64_t type)
