@@ -50,7 +50,7 @@ static int begin_lookout(struct gate *g)
 
 	g->open_cost_ns = s->cost_ns;
 	s->limit_ns = UINT64_MAX;
-	spending__begin(&g->money);
+	spending__begin_lookout(&g->money);
 	keeper__hurry(HURRY_MS);
 	s->opening++;
 	err = attach_lookout(g);

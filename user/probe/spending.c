@@ -6,7 +6,7 @@
 #define STRETCH_SHARE 0.75  /* of the longest pause: what an opening may spend; the rest is for what comes late */
 #define BANK_OPENINGS 2     /* may be saved: what is earned while the right moment is waited for, and while probes are placed, is not lost */
 #define LATE_KEPT 0.8       /* of what is thought to come late, at each opening */
-#define LATE_FIRST 0.1      /* of the longest pause: while nothing is known */
+#define LATE_FIRST 0.2      /* of the longest pause: while nothing is known */
 #define SPENT_SHARE 0.85    /* of the budget; the rest is for what is not charged */
 #define SPENT_SHARE_MIN 0.1
 #define BUDGET_LARGE 0.02   /* who allows more has more slow requests anyway */
@@ -26,6 +26,8 @@
 #define SKIP_HITS 2.4       /* for each allocation that is skipped, about */
 
 static const struct spending_shares straight = { 0, 0.45, 0.45 }, usual = { 0.3, 0.3, 0.3 }, deep = { 0.6, 0.25, 0.05 };
+/* Hits come so much more seldom that what slows the process to half its speed lasts twice as long as they take. */
+static const struct spending_shares seldom = { 0, 0.3, 0.3 };
 
 double spending__stretch_ns(const struct spending *s)
 {
@@ -79,6 +81,12 @@ void spending__begin(struct spending *s)
 	s->early_ns = 0;
 	s->skip_allocs = 0;
 	s->shares = straight;
+}
+
+void spending__begin_lookout(struct spending *s)
+{
+	spending__begin(s);
+	s->shares = seldom;
 }
 
 void spending__place(struct spending *s, size_t cnt, double running)

@@ -51,6 +51,8 @@ double spending__wait_ns(const struct spending *s);
 double spending__owe(struct spending *s, size_t cnt, double running, double hits_ns);
 /* An opening begins; the first one is on credit. Nothing is to be skipped. */
 void spending__begin(struct spending *s);
+/* One in which hits are seldom: a lookout. */
+void spending__begin_lookout(struct spending *s);
 /* CNT probes are placed, and will be removed, while the process runs for this share of the time. */
 void spending__place(struct spending *s, size_t cnt, double running);
 /*
