@@ -403,6 +403,9 @@ static int open_gate(struct gate *g)
 		  (unsigned long long)g->openings + 1, g->money.bank_ns / 1e6, (s->limit_ns - s->cost_ns) / 1e6, s->tail_ns / 1e6, g->money.placing_ns / 1e6,
 		  g->money.early_ns / 1e6, g->money.late_ns / 1e6);
 	notice_gils(g);
+	pthread_mutex_lock(&g->lock);
+	g->burst_from_ns = g->opened.ns;
+	pthread_mutex_unlock(&g->lock);
 	__atomic_store_n(&s->phase, GATE_BURST, __ATOMIC_RELEASE);
 	redirect__hold(g->proc.redirect);
 	g->openings++;
@@ -545,6 +548,7 @@ static void account(struct gate *g, const struct load *burst_end, uint64_t burst
 		g->own_ns += unseen + own;
 		g->sampled_ns += own;
 	}
+	gate__add_burst(g);
 	pthread_mutex_unlock(&g->lock);
 	g->slowed_ns = g->money.placing_ns / 2; /* once before, once after */
 	if (cost > slowed / 2)
@@ -573,6 +577,9 @@ static void open_once(struct gate *g)
 	end_cost_ns = g->state->cost_ns;
 	keeper__hurry(HURRY_MS);
 	gate__close_soon(&g->closing[0], &g->links.makes);
+	pthread_mutex_lock(&g->lock);
+	g->burst_to_ns = end.ns;
+	pthread_mutex_unlock(&g->lock);
 	if (!gate__stopping(g)) {
 		gate__read_witnesses(g, GATE_TAIL);
 		pthread_mutex_lock(&g->lock);

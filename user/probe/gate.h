@@ -91,8 +91,11 @@ double gate__weight(struct gate *g, uint64_t birth_ns);
 double gate__sought_weight(struct gate *g, uint64_t birth_ns, enum lookout what);
 /* By what share the weights of large ones may be wrong, all in the same direction. */
 double gate__large_doubt(struct gate *g);
-/* Does what lookouts for large blocks have recorded, or the next one will, stand for all that were made at this time? */
-bool gate__covers_large(struct gate *g, uint64_t birth_ns);
+/*
+ * Of a large one that was recorded in a burst; 0: what lookouts have recorded, or the next one will, stands for all that were made at this time. Bursts
+ * that record a tenth of the time, of a process that does little, do so for the time since the recording before, as a lookout does.
+ */
+double gate__large_weight(struct gate *g, uint64_t birth_ns);
 
 /*
  * From now on there are lookouts for these, at most SOUGHT_MAX, between openings, and by turns for blocks of the raw domain with at least LARGE_MIN bytes; 0:

@@ -7,7 +7,7 @@
 
 #define CYCLES_MAX 65536
 
-int gate_cycles__add(struct gate_cycles *c, uint64_t to_ns, double weight)
+int gate_cycles__add_burst(struct gate_cycles *c, uint64_t from_ns, uint64_t to_ns, double weight)
 {
 	if (c->cnt == CYCLES_MAX) {
 		memmove(c->list, c->list + CYCLES_MAX / 2, CYCLES_MAX / 2 * sizeof(*c->list));
@@ -22,8 +22,13 @@ int gate_cycles__add(struct gate_cycles *c, uint64_t to_ns, double weight)
 		c->list = list;
 		c->capacity = capacity;
 	}
-	c->list[c->cnt++] = (struct gate_cycle){ to_ns, weight };
+	c->list[c->cnt++] = (struct gate_cycle){ from_ns, to_ns, weight };
 	return 0;
+}
+
+int gate_cycles__add(struct gate_cycles *c, uint64_t to_ns, double weight)
+{
+	return gate_cycles__add_burst(c, 0, to_ns, weight);
 }
 
 /* The first that ended at or after it. */
@@ -58,6 +63,13 @@ bool gate_cycles__covers(const struct gate_cycles *c, uint64_t ns)
 	size_t at = find(c, ns);
 
 	return at < c->cnt && c->list[at].weight > 0;
+}
+
+double gate_cycles__burst_weight(const struct gate_cycles *c, uint64_t ns)
+{
+	size_t at = find(c, ns);
+
+	return at < c->cnt && c->list[at].from_ns && ns >= c->list[at].from_ns ? c->list[at].weight : 0;
 }
 
 void gate_cycles__free(struct gate_cycles *c)

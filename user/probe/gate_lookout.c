@@ -10,7 +10,9 @@
 #include "redirect.h"
 
 #define LOOKOUT_NS 2000000000ULL
+#define BIRTH_NS (1ULL << BIRTH_SHIFT)
 #define SLOWED_MOST 8   /* times */
+#define BURST_WEIGHT_MOST 10 /* more: what is large is left to lookouts */
 /* What a lookout has taken from the process is more than is charged, by as much as the bar for that allows: give or take COST_DOUBT of it. */
 #define COST_TIMES 1.25
 #define COST_DOUBT 0.25
@@ -82,6 +84,12 @@ static void watch_makers(struct gate *g)
 		gate__wait_ms(g, fmin((end - clock__now_ns()) / 1e6, TICK_MS));
 }
 
+/* The time that the process had for itself in one that lasted so long. */
+static double own_time(double lasted_ns, double cost_ns)
+{
+	return fmax(fmax(lasted_ns - cost_ns * COST_TIMES, lasted_ns / SLOWED_MOST), 1);
+}
+
 /*
  * What was recorded stands for the time since the lookout before. While it was recorded the process was slowed by what that cost (1.3 times what was charged of four
  * threads at work all the time, by counting what they made).
@@ -90,12 +98,12 @@ static void account_lookout(struct gate *g)
 {
 	const uint64_t recorded_ns = g->state->recorded_ns;
 	double cost = since(g->state->cost_ns, g->open_cost_ns), ran = since(gate__cpu_ns(g), g->opened.cpu_ns), lasted = since(recorded_ns, g->opened.ns);
-	double recording = since(g->state->recorded_cost_ns, g->open_cost_ns), own = fmax(lasted - recording * COST_TIMES, lasted / SLOWED_MOST);
+	double recording = since(g->state->recorded_cost_ns, g->open_cost_ns), own = own_time(lasted, recording);
 	double weight;
 
 	spending__end(&g->money, cost);
 	pthread_mutex_lock(&g->lock);
-	weight = fmax(since(recorded_ns, g->recorded_ns[g->lookout]) / fmax(own, 1), 1);
+	weight = fmax(since(recorded_ns, g->recorded_ns[g->lookout]) / own, 1);
 	if (recorded_ns > g->recorded_ns[g->lookout]) { /* else they were asked for anew meanwhile */
 		gate_cycles__add(&g->lookouts[g->lookout], recorded_ns, weight);
 		g->recorded_ns[g->lookout] = recorded_ns;
@@ -193,12 +201,41 @@ double gate__large_doubt(struct gate *g)
 	return doubt;
 }
 
-bool gate__covers_large(struct gate *g, uint64_t birth_ns)
+/* How much the burst stands for so far, of large blocks; 0: for too little of the time. */
+static double burst_weight(const struct gate *g, uint64_t to_ns)
 {
-	bool covers;
+	const uint64_t before = g->recorded_ns[LOOKOUT_LARGE], from = g->burst_from_ns > before ? g->burst_from_ns : before;
+	double lasted = since(to_ns, g->burst_from_ns), cost = since(g->state->burst_cost_ns, g->before.burst_cost_ns), weight;
+
+	if (to_ns <= from)
+		return 0;
+	weight = fmax(since(to_ns, before) / (own_time(lasted, cost) * since(to_ns, from) / lasted), 1);
+	return weight > BURST_WEIGHT_MOST ? 0 : weight;
+}
+
+void gate__add_burst(struct gate *g)
+{
+	double weight = g->large_min ? burst_weight(g, g->burst_to_ns) : 0;
+
+	if (weight > 0) {
+		gate_cycles__add_burst(&g->lookouts[LOOKOUT_LARGE], g->burst_from_ns - BIRTH_NS, g->burst_to_ns, weight);
+		g->recorded_ns[LOOKOUT_LARGE] = g->burst_to_ns;
+	}
+	g->burst_from_ns = g->burst_to_ns = 0;
+}
+
+double gate__large_weight(struct gate *g, uint64_t birth_ns)
+{
+	const struct gate_cycles *cycles = &g->lookouts[LOOKOUT_LARGE];
+	double weight;
 
 	pthread_mutex_lock(&g->lock);
-	covers = gate_cycles__covers(&g->lookouts[LOOKOUT_LARGE], birth_ns) || (g->large_min && birth_ns > g->recorded_ns[LOOKOUT_LARGE]);
+	if (gate_cycles__covers(cycles, birth_ns))
+		weight = gate_cycles__burst_weight(cycles, birth_ns);
+	else if (!g->large_min || birth_ns <= g->recorded_ns[LOOKOUT_LARGE])
+		weight = gate_cycles__weight(&g->bursts, birth_ns);
+	else
+		weight = g->burst_from_ns && birth_ns + BIRTH_NS > g->burst_from_ns ? burst_weight(g, g->burst_to_ns ?: clock__now_ns()) : 0;
 	pthread_mutex_unlock(&g->lock);
-	return covers;
+	return weight;
 }

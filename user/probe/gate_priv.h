@@ -67,6 +67,7 @@ struct gate {
 	struct sought sought[SOUGHT_MAX];
 	size_t sought_cnt;
 	uint64_t large_min;
+	uint64_t burst_from_ns, burst_to_ns; /* of the one that is not in the weights yet; 0: there is none, it goes on */
 	double large_own_ns, large_doubt_ns; /* the process's own time in lookouts for large blocks, and by how much that may be wrong */
 	uint64_t lookout_cnt, lookout_end_ns;
 	struct gate_witness *witnesses;
@@ -98,6 +99,8 @@ double gate__dearest_piece_ns(const struct gate *g);
 /* WHAT: for the log. */
 void gate__note_pause(struct gate *g, const char *what, double late_ns);
 
+/* Under the lock: a burst is over and accounted for. */
+void gate__add_burst(struct gate *g);
 /* False: nothing is sought. */
 bool gate__prepare_lookout(struct gate *g);
 void gate__look_out(struct gate *g);

@@ -497,8 +497,8 @@ static void weigh_large(struct survey *s)
 }
 
 /*
- * A block that a realloc had in hand stands for itself: the object was not made in that burst. Of large ones lookouts see far more, where there were any:
- * what bursts have seen at that time is the same once more.
+ * A block that a realloc had in hand stands for itself: the object was not made in that burst. Of large ones lookouts mostly see far more, where there were
+ * any: then what bursts have seen at that time is the same once more.
  */
 static void weigh(const struct survey *s, struct sample *m)
 {
@@ -510,7 +510,7 @@ static void weigh(const struct survey *s, struct sample *m)
 	else if (gate && m->sought)
 		m->weight = gate__sought_weight(gate, birth_ns, m->in_heap ? LOOKOUT_CLASSES : LOOKOUT_LARGE);
 	else if (gate)
-		m->weight = !m->in_heap && gate__covers_large(gate, birth_ns) ? 0 : gate__weight(gate, birth_ns);
+		m->weight = m->in_heap ? gate__weight(gate, birth_ns) : gate__large_weight(gate, birth_ns);
 }
 
 static int judge_samples(struct survey *s)

@@ -50,6 +50,23 @@ static void what_was_recorded_has_the_weight_of_the_cycle_that_it_is_in(void **s
 	gate_cycles__free(&c);
 }
 
+/* Where a burst recorded as much as a lookout does, what other bursts of its cycle saw is the same once more. */
+static void a_burst_may_stand_for_a_cycle(void **state)
+{
+	struct gate_cycles c = { 0 };
+
+	(void)state;
+	assert_int_equal(gate_cycles__add(&c, 100, 9), 0);
+	assert_int_equal(gate_cycles__add_burst(&c, 150, 200, 2), 0);
+	assert_true(gate_cycles__covers(&c, 120));
+	assert_true(gate_cycles__burst_weight(&c, 90) == 0);
+	assert_true(gate_cycles__burst_weight(&c, 149) == 0);
+	assert_true(gate_cycles__burst_weight(&c, 150) == 2);
+	assert_true(gate_cycles__burst_weight(&c, 200) == 2);
+	assert_true(gate_cycles__burst_weight(&c, 201) == 0);
+	gate_cycles__free(&c);
+}
+
 static void there_is_an_end_to_what_is_remembered(void **state)
 {
 	struct gate_cycles c = { 0 };
@@ -70,6 +87,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_known_at_first),
 		cmocka_unit_test(where_nothing_was_recorded_nothing_is_covered),
 		cmocka_unit_test(what_was_recorded_has_the_weight_of_the_cycle_that_it_is_in),
+		cmocka_unit_test(a_burst_may_stand_for_a_cycle),
 		cmocka_unit_test(there_is_an_end_to_what_is_remembered),
 	};
 
