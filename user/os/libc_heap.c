@@ -22,9 +22,33 @@ enum {
 
 #define TOP_GROWS_BYTES (64ULL << 20)
 
+#define BLOCK_SLACK_BYTES 80     /* a block may be so much larger than what was asked for */
+#define MAPPING_SLACK_BYTES 8192
+#define BLOCK_MAX_BYTES (1ULL << 40)
+
 struct heap_info {
 	uint64_t arena, prev, size, mprotect_size;
 };
+
+bool libc_block__is_used(const struct remote *mem, uint64_t addr, uint64_t *size)
+{
+	uint64_t head, behind;
+
+	if (remote__read_u64(mem, addr - 8, &head))
+		return false;
+	if (head & FLAG_MAPPED) {
+		head = libc_mapping_bytes(head);
+		if (!head || addr % PAGE_BYTES != LIBC_CHUNK_HEADER_BYTES || head < *size + LIBC_CHUNK_HEADER_BYTES || head > BLOCK_MAX_BYTES)
+			return false;
+		if (head > *size + LIBC_CHUNK_HEADER_BYTES + MAPPING_SLACK_BYTES)
+			*size = head - LIBC_CHUNK_HEADER_BYTES;
+		return true;
+	}
+	head &= ~(uint64_t)FLAGS;
+	if (head < *size + 8 || head > *size + 8 + BLOCK_SLACK_BYTES)
+		return false;
+	return !remote__read_u64(mem, addr - 8 + head, &behind) && (behind & FLAG_PREV_IN_USE);
+}
 
 int libc_walk__init(struct libc_walk *w, const struct remote *mem, void (*see)(void *, const struct libc_chunk *), void *ctx)
 {

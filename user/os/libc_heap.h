@@ -56,6 +56,12 @@ static inline uint64_t libc_mapping_bytes(uint64_t word)
 	return (bytes + 4095) & ~4095ULL;
 }
 
+/*
+ * Is the block at ADDR that was asked for with *SIZE bytes still in use? By the size in front of it, and by the bit behind it that says so. Small ones that wait in a
+ * cache have that bit, too. *SIZE becomes what it has grown to: a mapping of its own often does so in place.
+ */
+bool libc_block__is_used(const struct remote *mem, uint64_t addr, uint64_t *size);
+
 /* 0 or -ENOMEM. */
 int libc_walk__init(struct libc_walk *w, const struct remote *mem, void (*see)(void *, const struct libc_chunk *), void *ctx);
 void libc_walk__free(struct libc_walk *w);

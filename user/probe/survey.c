@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "heap.h"
 #include "held.h"
+#include "large.h"
 #include "libc_heap.h"
 #include "log.h"
 #include "map.h"
@@ -34,14 +35,7 @@
 #define SOUGHT_ENOUGH 64      /* samples */
 #define SOUGHT_IN_VAIN_NS 60000000000ULL
 #define SOUGHT_AGAIN_NS 180000000000ULL
-#define LARGE_MIN_GAIN (2 * LIBC_SLACK_BYTES)
-#define LARGE_MIN_RISE (1LL << 20)
-#define LARGE_EXPLAINED 0.75
 #define GHOST_NS 120000000000ULL
-#define MOVED_FACTOR_MAX 8
-#define LIBC_SLACK_BYTES (2LL << 20) /* libc may give out so much that it had */
-#define SIZE_SLACK 80         /* libc's block may be so much larger than what was asked for */
-#define MAPPED_SLACK 8192
 
 /*
  * CHANGING: seen once, or its content is not what it was. GHOST: what is larger than a pymalloc block and is gone. A buffer that grows moves often: the
@@ -106,14 +100,10 @@ struct survey {
 	struct map kind_ids; /* struct kind_key -> uint32_t */
 	struct kind *kinds;
 	size_t kinds_cnt, kinds_capacity;
-	struct kind large;   /* all that is not in the heap */
-	double large_bytes, large_factor; /* what samples of those stand for, and how much of that there can be */
-	double certain_bytes;             /* of those that stand for themselves only */
-	double ghost_bytes, moved_bytes, ghost_factor, moved_factor; /* moved: of the ghosts, those that realloc had in hand */
-	int64_t anon_at_start, large_gained;
-	int64_t large_highest;
-	uint64_t large_rose_ns;
-	double large_doubt;        /* gate__large_doubt() */
+	struct kind others;  /* all that is not in the heap */
+	struct large large;
+	int64_t anon_at_start;
+	double large_doubt;  /* gate__large_doubt() */
 	uint64_t read_ns, next_ns, last_cpu_ns;
 	uint64_t lookout_end_ns; /* what is sought is witnessed until then */
 	uint64_t looks, reused; /* at blocks that had not changed before; of those, blocks that had now */
@@ -183,9 +173,8 @@ static void take_kinds(struct survey *s)
 		memset(s->kinds[i].weight, 0, sizeof(s->kinds[i].weight));
 		memset(s->kinds[i].samples, 0, sizeof(s->kinds[i].samples));
 	}
-	s->large = (struct kind){ .seeking = s->large.seeking };
-	s->large_bytes = s->certain_bytes = s->ghost_bytes = s->moved_bytes = 0;
-	s->large_gained = other_memory(s) - s->anon_at_start;
+	s->others = (struct kind){ .seeking = s->others.seeking };
+	large__begin(&s->large, other_memory(s) - s->anon_at_start);
 	for (size_t i = 0; i < cnt; i++) {
 		uint32_t id;
 		struct kind *k = kind_of(s, list[i].type, list[i].bytes_each, &id);
@@ -374,31 +363,6 @@ void survey__free(struct survey *s)
 	free(s);
 }
 
-/*
- * Is a block that libc gave out still in use? By the size in front of it, and by the bit behind it that says so
- * (malloc/malloc.c of glibc: struct malloc_chunk, PREV_INUSE, IS_MMAPPED). Small ones that wait in a cache have that bit, too. *SIZE becomes what it
- * has grown to: a mapping of its own often does so in place.
- */
-static bool libc_holds(const struct survey *s, uint64_t addr, uint64_t *size)
-{
-	uint64_t head, behind;
-
-	if (remote__read_u64(&s->py->mem, addr - 8, &head))
-		return false;
-	if (head & 2) {
-		head = libc_mapping_bytes(head);
-		if (!head || addr % 4096 != 16 || head < *size + 16 || head > 1ULL << 40)
-			return false;
-		if (head > *size + 16 + MAPPED_SLACK)
-			*size = head - 16;
-		return true;
-	}
-	head &= ~7ULL;
-	if (head < *size + 8 || head > *size + 8 + SIZE_SLACK)
-		return false;
-	return !remote__read_u64(&s->py->mem, addr - 8 + head, &behind) && (behind & 1);
-}
-
 struct look {
 	uint64_t addr;
 	struct sample *sample;
@@ -438,7 +402,7 @@ static void judge_contents(struct survey *s, struct look *looks, size_t cnt)
 
 static bool judge_large(struct survey *s, uint64_t addr, struct sample *m)
 {
-	if (m->state != GHOST && libc_holds(s, addr, &m->size_now))
+	if (m->state != GHOST && libc_block__is_used(&s->py->mem, addr, &m->size_now))
 		return true;
 	if (m->state != GHOST)
 		m->died_ns = s->read_ns;
@@ -480,20 +444,7 @@ static bool awaits_witness(const struct survey *s, const struct sample *m)
 
 static struct kind *kind_of_sample(struct survey *s, const struct sample *m)
 {
-	return m->kind != NO_KIND ? &s->kinds[m->kind] : &s->large;
-}
-
-/* The sample cannot stand for more than the process has taken; what is left of that is where buffers grew and moved. */
-static void weigh_large(struct survey *s)
-{
-	double room = fmax(s->large_gained - s->certain_bytes, 0), left;
-
-	s->large_factor = s->large_bytes > room + LIBC_SLACK_BYTES ? (room + LIBC_SLACK_BYTES) / s->large_bytes : 1;
-	left = room - s->large_bytes * s->large_factor;
-	s->ghost_factor = left <= 0 || s->ghost_bytes <= 0 ? 0 : s->ghost_bytes > left ? left / s->ghost_bytes : 1;
-	s->moved_factor = s->ghost_factor;
-	if (s->ghost_factor >= 1 && s->moved_bytes > 0) /* they go on growing where we do not see them */
-		s->moved_factor = fmin(1 + (left - s->ghost_bytes) / s->moved_bytes, MOVED_FACTOR_MAX);
+	return m->kind != NO_KIND ? &s->kinds[m->kind] : &s->others;
 }
 
 /*
@@ -547,8 +498,8 @@ static int judge_samples(struct survey *s)
 		struct kind *k = kind_of_sample(s, m);
 
 		if (m->state == GHOST) {
-			s->ghost_bytes += (double)m->weight * m->size_now;
-			s->moved_bytes += m->moved ? (double)m->weight * m->size_now : 0;
+			s->large.ghosts += (double)m->weight * m->size_now;
+			s->large.moved += m->moved ? (double)m->weight * m->size_now : 0;
 		}
 		if ((m->state != CHANGING && m->state != STABLE) || awaits_witness(s, m) || m->weight <= 0)
 			continue;
@@ -556,12 +507,12 @@ static int judge_samples(struct survey *s)
 		k->samples[m->state == STABLE]++;
 		k->seeking.met |= m->sought;
 		if (m->kind == NO_KIND)
-			*(m->moved ? &s->certain_bytes : &s->large_bytes) += (double)m->weight * m->size_now;
+			*(m->moved ? &s->large.certain : &s->large.sampled) += (double)m->weight * m->size_now;
 	}
-	weigh_large(s);
+	large__weigh(&s->large);
 	s->judged++;
 	log_debug("process %d: beside the heap %.1f MiB gained; samples of that %.1f MiB, and %.1f MiB of what has moved", s->py->pid,
-		  s->large_gained / 1048576.0, (s->large_bytes + s->certain_bytes) / 1048576.0, s->ghost_bytes / 1048576.0);
+		  s->large.gained / 1048576.0, (s->large.sampled + s->large.certain) / 1048576.0, s->large.ghosts / 1048576.0);
 	return 0;
 }
 
@@ -586,14 +537,10 @@ static bool is_sought(const struct survey *s, struct kind *k)
 /* Is more and more memory taken beside the heap, that bursts do not explain, or with few blocks? What lookouts explain is known as long as there are some. */
 static bool large_are_sought(struct survey *s)
 {
-	bool explained = s->large.samples[0] + s->large.samples[1] >= SOUGHT_ENOUGH && s->large_bytes + s->certain_bytes > LARGE_EXPLAINED * s->large_gained;
+	struct kind *k = &s->others;
+	bool explained = k->samples[0] + k->samples[1] >= SOUGHT_ENOUGH && large__is_explained(&s->large), rises = large__rises(&s->large, s->read_ns);
 
-	if (s->large_gained >= s->large_highest + LARGE_MIN_RISE) {
-		s->large_highest = s->large_gained;
-		s->large_rose_ns = s->read_ns;
-	}
-	return go_on_seeking(s, &s->large.seeking, s->large_gained >= LARGE_MIN_GAIN && s->read_ns - s->large_rose_ns <= SOUGHT_IN_VAIN_NS &&
-							   (s->large.seeking.since_ns || !explained));
+	return go_on_seeking(s, &k->seeking, rises && (k->seeking.since_ns || !explained));
 }
 
 static void choose_sought(struct survey *s)
@@ -708,7 +655,7 @@ static void lay_ghost(struct survey *s, const struct sample *m)
 		if (g == m || !g->moved || g->in_heap || g->state == DEAD || g->stack != m->stack || g->size_now > m->size || (best && g->size_now <= best->size_now))
 			continue;
 		memcpy(&addr, key, sizeof(addr));
-		if (g->state == GHOST || !libc_holds(s, addr, &g->size_now))
+		if (g->state == GHOST || !libc_block__is_used(&s->py->mem, addr, &g->size_now))
 			best = g;
 	}
 	if (best)
@@ -773,7 +720,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 	if (m->state == GHOST) {
 		bool soon_met = m->moved && m->sought; /* where it is now, at the next lookout */
 
-		out->weight = m->weight * (soon_met ? 1 : m->moved ? s->moved_factor : s->ghost_factor) * grown(m);
+		out->weight = m->weight * (soon_met ? 1 : m->moved ? s->large.moved_factor : s->large.ghost_factor) * grown(m);
 		out->kind_samples = soon_met ? SURVEY_ALL : SURVEY_UNKNOWN;
 		return SURVEY_COUNTS;
 	}
@@ -791,9 +738,9 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 	if (awaits_witness(s, m) || m->state == NEW || (m->kind != NO_KIND && (m->state == STABLE) != tier))
 		return SURVEY_WAITING;
 	if (m->kind == NO_KIND) {
-		out->weight = m->weight * (m->moved ? 1 : s->large_factor) * grown(m);
+		out->weight = m->weight * (m->moved ? 1 : s->large.factor) * grown(m);
 		out->doubt = m->sought && !m->moved ? s->large_doubt : 0;
-		out->kind_samples = m->weight < 1.001 && (m->moved || s->large_factor >= 1) ? SURVEY_ALL : SURVEY_UNKNOWN;
+		out->kind_samples = m->weight < 1.001 && (m->moved || s->large.factor >= 1) ? SURVEY_ALL : SURVEY_UNKNOWN;
 	} else {
 		out->weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;
 		out->kind_samples = k->samples[tier];

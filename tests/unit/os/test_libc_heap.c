@@ -247,6 +247,39 @@ static void any_bytes_at_all(void **state)
 	}
 }
 
+/* By the size that was asked for: libc's own is a little larger, and of a mapping that has grown in place much. */
+static void a_block_that_is_asked_for(void **state)
+{
+	struct world *w = *state;
+	static const uint64_t others[] = { 100, 900, 1001, 4096 }; /* far smaller than the chunk, or larger */
+	const uint64_t chunk = 0x1000;
+	uint64_t size = 1000;
+
+	put(w, chunk, 0x3f0, IN_USE);
+	put(w, chunk + 0x3f0, 0x40, IN_USE);
+	assert_true(libc_block__is_used(&w->mem, BASE + chunk + 16, &size));
+	assert_int_equal(size, 1000);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		size = others[i];
+		assert_false(libc_block__is_used(&w->mem, BASE + chunk + 16, &size));
+	}
+	put(w, chunk + 0x3f0, 0x40, 0); /* was freed */
+	size = 1000;
+	assert_false(libc_block__is_used(&w->mem, BASE + chunk + 16, &size));
+
+	put(w, 0x2000, 0x6000, MAPPED);
+	size = 0x5000;
+	assert_true(libc_block__is_used(&w->mem, BASE + 0x2000 + 16, &size));
+	assert_int_equal(size, 0x5000);
+	size = 0x1000;
+	assert_true(libc_block__is_used(&w->mem, BASE + 0x2000 + 16, &size));
+	assert_int_equal(size, 0x6000 - 16);
+	size = 0x6000;
+	assert_false(libc_block__is_used(&w->mem, BASE + 0x2000 + 16, &size));
+	size = 1000; /* nothing is there to be read */
+	assert_false(libc_block__is_used(&w->mem, 8, &size));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_top_that_has_grown_since, setup, teardown),
 		cmocka_unit_test_setup_teardown(arenas_of_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(mappings_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_block_that_is_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_bytes_at_all, setup, teardown),
 	};
 
