@@ -399,6 +399,8 @@ static int open_gate(struct gate *g)
 	s->started = 0;
 	g->before = *s;
 	s->limit_ns = s->cost_ns + gate__left_for_burst(g, s->cost_ns) + s->skip_ns;
+	if (s->limit_ns == s->cost_ns) /* hits before have cost it all: nothing will be recorded, and there is no end of it to be seen */
+		s->tail_ns = 0;
 	log_debug("process %d: opening %llu: %.2f ms saved, %.2f ms for the burst, %.2f ms for the tail; placing %.2f ms, hits before %.2f ms, late %.2f ms", g->proc.pid,
 		  (unsigned long long)g->openings + 1, g->money.bank_ns / 1e6, (s->limit_ns - s->cost_ns) / 1e6, s->tail_ns / 1e6, g->money.placing_ns / 1e6,
 		  g->money.early_ns / 1e6, g->money.late_ns / 1e6);

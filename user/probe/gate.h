@@ -99,9 +99,10 @@ double gate__large_weight(struct gate *g, uint64_t birth_ns);
 
 /*
  * From now on there are lookouts for these, at most SOUGHT_MAX, between openings, and by turns for blocks of the raw domain with at least LARGE_MIN bytes; 0:
- * none. Any thread may call it.
+ * none. LARGE_KNOWN: bursts know of a part of those that came until now, which goes on counting; else the first lookout stands for all since the first
+ * burst. Any thread may call it.
  */
-void gate__seek(struct gate *g, const struct sought *list, size_t cnt, uint64_t large_min);
+void gate__seek(struct gate *g, const struct sought *list, size_t cnt, uint64_t large_min, bool large_known);
 /* When the last one ended (CLOCK_MONOTONIC): there are witnesses of what was recorded in it. 0: there was none. */
 uint64_t gate__lookout_end(struct gate *g);
 

@@ -168,11 +168,12 @@ uint64_t gate__lookout_end(struct gate *g)
 	return ns;
 }
 
-void gate__seek(struct gate *g, const struct sought *list, size_t cnt, uint64_t large_min)
+void gate__seek(struct gate *g, const struct sought *list, size_t cnt, uint64_t large_min, bool large_known)
 {
 	pthread_mutex_lock(&g->lock);
-	if (large_min && !g->large_min) { /* the first time for all that was not recorded; later not for what bursts knew */
-		g->recorded_ns[LOOKOUT_LARGE] = g->recorded_ns[LOOKOUT_LARGE] ? clock__now_ns() : g->shut_ns;
+	if (large_min && !g->large_min) { /* the first time for all that was not recorded, but not for what bursts know */
+		large_known |= g->recorded_ns[LOOKOUT_LARGE] > 0;
+		g->recorded_ns[LOOKOUT_LARGE] = large_known ? clock__now_ns() : g->shut_ns;
 		gate_cycles__add(&g->lookouts[LOOKOUT_LARGE], g->recorded_ns[LOOKOUT_LARGE], 0);
 	}
 	g->large_min = large_min;

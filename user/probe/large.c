@@ -8,6 +8,7 @@
 #define RISE_MIN_BYTES (1LL << 20)
 #define RISE_MOST_NS 60000000000ULL
 #define EXPLAINED_SHARE 0.75
+#define KNOWN_SHARE 0.25
 #define MOVED_FACTOR_MAX 8
 
 void large__begin(struct large *l, int64_t gained)
@@ -40,4 +41,9 @@ bool large__rises(struct large *l, uint64_t now_ns)
 bool large__is_explained(const struct large *l)
 {
 	return l->sampled + l->certain > EXPLAINED_SHARE * l->gained;
+}
+
+bool large__is_known(const struct large *l)
+{
+	return l->sampled + l->certain > KNOWN_SHARE * l->gained;
 }

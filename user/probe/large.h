@@ -31,5 +31,7 @@ void large__weigh(struct large *l);
 bool large__rises(struct large *l, uint64_t now_ns);
 /* Do the samples stand for most of it? */
 bool large__is_explained(const struct large *l);
+/* For a part at least? Then the rest is less than what they would be thrown away for. */
+bool large__is_known(const struct large *l);
 
 #endif

@@ -558,7 +558,7 @@ static void choose_sought(struct survey *s)
 		if (is_sought(s, k))
 			sought__add(&sought, s->py, maker + s->py->bias - engine__bias(e), k->key.type, k->gained_bytes);
 	}
-	gate__seek(gate, sought.list, sought.cnt, large_are_sought(s) ? POOL_BLOCK_MAX_BYTES + 1 : 0);
+	gate__seek(gate, sought.list, sought.cnt, large_are_sought(s) ? POOL_BLOCK_MAX_BYTES + 1 : 0, large__is_known(&s->large));
 }
 
 static void hear_witnesses(struct survey *s)

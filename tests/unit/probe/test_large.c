@@ -85,8 +85,11 @@ static void most_of_it_is_explained(void **state)
 
 	(void)state;
 	assert_false(large__is_explained(&l));
+	assert_true(large__is_known(&l));
 	l = weighed(40LL * MIB, 25.0 * MIB, 6.0 * MIB, 0, 0);
 	assert_true(large__is_explained(&l));
+	l = weighed(40LL * MIB, 9.0 * MIB, 0, 0, 0);
+	assert_false(large__is_known(&l));
 }
 
 int main(void)
