@@ -3,7 +3,8 @@
 
 detect.py leaks|healthy [--seconds S] [--runs N] [--at-once N] [--budget PCT] [--python PYTHON] [PROGRAM...]
 
-Many programs at once share the machine; a bound of 60 s for each is meant for a quiet one.
+Many programs at once share the machine; a bound of 60 s for each is meant for a quiet one. What a healthy program fills once (its "settles") does grow
+until it is full, and for as long again nothing else may be known.
 """
 import argparse
 import concurrent.futures
@@ -61,8 +62,11 @@ def leak(case, options):
 
 def healthy(case, options):
     accused = []
+    from_s = 2 * case.settles / case.rate if case.settles else 0
 
     def look(snapshot):
+        if snapshot["elapsed_s"] < from_s:
+            return False
         accused.extend("after %.0f s: %s, %d bytes in %d objects" % (snapshot["elapsed_s"], row["type"], row["bytes"], row["objects"])
                        for row in snapshot["growers"] if row["verdict"] == "growing")
         return False
