@@ -137,14 +137,15 @@ def too_little():
 
 
 def found_in_a_part(python, start, program):
-    """(target, tracer, truth) when the leak is the first grower."""
+    """(target, tracer, truth) when the leak is the first grower, and there were some lookouts (where hits are cheap, it may be found in the first)."""
     target = start(python, program)
     truth = Truth(program, python.version)
     tracer = budget(target, "--budget", too_little())
     target.send("run 1000 %g" % truth.rate)
 
     def found(snapshot):
-        return snapshot["growers"] and truth.fits(snapshot["growers"][0]) and snapshot["growers"][0]["verdict"] == "growing"
+        first = snapshot["growers"][0] if snapshot["growers"] else None
+        return first and truth.fits(first) and first["verdict"] == "growing" and snapshot["overhead"]["lookouts"] > 2
 
     until(tracer, found)
     return target, tracer, truth
@@ -155,7 +156,7 @@ def test_one_of_many_of_its_class(python, bpf, start):
     target, tracer, truth = found_in_a_part(python, start, ONE_OF_MANY)
     stop_run(target)
     snapshot = tracer.fresh()
-    assert snapshot["overhead"]["lookouts"] > 2 and snapshot["overhead"]["sampled_fraction"] < 1, snapshot["overhead"]
+    assert snapshot["overhead"]["sampled_fraction"] < 1, snapshot["overhead"]
     assert 0 < snapshot["overhead"]["target_cpu_mean_pct"] <= 1.5 * float(too_little()), snapshot["overhead"]
     rows = rows_of(snapshot, "Entry")
     assert sum(row["objects"] for row in rows if not truth.fits(row)) <= 0.2 * sum(row["objects"] for row in rows), brief(snapshot)
@@ -168,7 +169,6 @@ def test_large_blocks_in_heavy_churn(python, bpf, start):
     rounds = stop_run(target)
     for _ in range(4):  # until all has been looked at
         snapshot = tracer.fresh()
-    assert snapshot["overhead"]["lookouts"] > 2, snapshot["overhead"]
     assert 0 < snapshot["overhead"]["target_cpu_mean_pct"] <= 1.5 * float(too_little()), snapshot["overhead"]
     rows = [row for row in snapshot["growers"] if truth.fits(row)]
     leaked, error = sum(row["bytes"] for row in rows), sum(row["bytes_error"] for row in rows)
