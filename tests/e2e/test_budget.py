@@ -89,7 +89,7 @@ def stop_run(target):
 def in_budget(snapshot, processes=1):
     overhead = snapshot["overhead"]
     assert overhead["bursts"] > processes and overhead["samples"] > 0, overhead
-    assert 0 < overhead["sampled_fraction"] < 0.5, overhead
+    assert 0 < overhead["sampled_fraction"] < 1, overhead
     assert 0 < overhead["target_cpu_mean_pct"] <= 1.5 * BUDGET * processes, overhead
 
 
