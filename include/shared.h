@@ -38,6 +38,7 @@ enum block_domain { DOMAIN_OBJ = 0, DOMAIN_RAW = 1 };
 
 /* birth: monotonic clock in units of 2^24 ns (16.8 ms): 32 bits last for two years of uptime */
 #define BIRTH_SHIFT 24
+#define BIRTH_NS (1ULL << BIRTH_SHIFT)
 /* size_domain: size, number of forks before its allocation (modulo 2^16), enum block_domain, BLOCK_SOUGHT, BLOCK_MOVED */
 #define BLOCK_SIZE_BITS 40
 #define BLOCK_FORK_BITS 16

@@ -10,7 +10,6 @@
 #include "redirect.h"
 
 #define LOOKOUT_NS 2000000000ULL
-#define BIRTH_NS (1ULL << BIRTH_SHIFT)
 #define SLOWED_MOST 8   /* times */
 #define BURST_WEIGHT_MOST 10 /* more: what is large is left to lookouts */
 /* What a lookout has taken from the process is more than is charged, by as much as the bar for that allows: give or take COST_DOUBT of it. */

@@ -29,7 +29,6 @@
 #define HELD_KINDS 32         /* those that have gained most */
 #define HELD_BLOCKS 8         /* of each */
 #define ASKED_KEPT 0.8        /* of what was told, each time: eight blocks alone say little */
-#define BIRTH_NS (1ULL << BIRTH_SHIFT)
 #define GAP_MIN_OBJECTS 32
 #define SOUGHT_MIN_OBJECTS 8
 #define SOUGHT_ENOUGH 64      /* samples */
