@@ -86,10 +86,10 @@ def stop_run(target):
     return target.answer()["rounds"]
 
 
-def in_budget(snapshot, processes=1):
+def in_budget(snapshot, processes=1, sampled_most=0.5):
     overhead = snapshot["overhead"]
     assert overhead["bursts"] > processes and overhead["samples"] > 0, overhead
-    assert 0 < overhead["sampled_fraction"] < 1, overhead
+    assert 0 < overhead["sampled_fraction"] < sampled_most, overhead
     assert 0 < overhead["target_cpu_mean_pct"] <= 1.5 * BUDGET * processes, overhead
 
 
@@ -400,4 +400,4 @@ def test_what_is_replaced_all_the_time(how, debian, bpf, start):
     snapshot = until(tracer, seen)
     stop_run(target)
     assert bool(accused) == (how == "kept"), brief(snapshot)
-    in_budget(tracer.stop())
+    in_budget(tracer.stop(), sampled_most=1)  # where hits are cheap, most of the little that it does is recorded
