@@ -29,6 +29,7 @@
 #define HELD_KINDS 32         /* those that have gained most */
 #define HELD_BLOCKS 8         /* of each */
 #define ASKED_KEPT 0.8        /* of what was told, each time: eight blocks alone say little */
+#define REPLACED_LOOKS 2      /* until replaced__ask() has an answer, if it is asked at once */
 #define GAP_MIN_OBJECTS 32
 #define SOUGHT_MIN_OBJECTS 8
 #define SOUGHT_ENOUGH 64      /* samples */
@@ -79,6 +80,8 @@ struct kind {
 	bool garbage;                 /* most of those */
 	struct replaced replaced;
 	bool is_replaced;             /* most of what was gained */
+	bool met;                     /* has gained enough to be asked */
+	uint32_t unasked;             /* of what never changes: the passes until it may be known whether it is replaced */
 	struct seeking seeking;
 };
 
@@ -192,6 +195,24 @@ static void take_kinds(struct survey *s)
 	for (size_t i = 0; i < s->kinds_cnt && s->heap_known; i++)
 		if (!s->kinds[i].there)
 			s->kinds[i].least = 0;
+}
+
+/* What is replaced all the time must not be taken for a leak before it was asked, which takes two looks at the same blocks. */
+static void meet_kinds(struct survey *s)
+{
+	for (size_t i = 0; i < s->kinds_cnt; i++) {
+		struct kind *k = &s->kinds[i];
+
+		if (k->met || k->gained < GAP_MIN_OBJECTS)
+			continue;
+		k->met = true;
+		k->unasked = replaced__is_constant(s->py, k->key.type) ? REPLACED_LOOKS : 0;
+	}
+}
+
+static bool is_passing(const struct kind *k)
+{
+	return k->garbage || k->is_replaced || k->unasked;
 }
 
 /* Some of the blocks that a kind has gained. */
@@ -318,6 +339,8 @@ static void look_for_garbage(struct survey *s)
 			ask_who_holds(s, q);
 		ask_what_is_replaced(s, q);
 	}
+	for (size_t i = 0; i < s->kinds_cnt; i++)
+		s->kinds[i].unasked -= s->kinds[i].unasked > 0;
 	if (q)
 		free(q->of_kind);
 	free(q);
@@ -603,6 +626,7 @@ int survey__begin(struct survey *s)
 	if (err)
 		return err;
 	take_kinds(s);
+	meet_kinds(s);
 	look_for_garbage(s);
 	err = judge_samples(s);
 	choose_sought(s);
@@ -744,7 +768,7 @@ enum survey_fate survey__look(struct survey *s, block_key key, const struct bloc
 		out->weight = k->weight[tier] > 0 && k->gained > 0 ? m->weight * k->gained / k->weight[tier] : 0;
 		out->kind_samples = k->samples[tier];
 		out->bytes_each = m->sought ? m->size_now : 0;
-		out->passing = k->garbage || k->is_replaced;
+		out->passing = is_passing(k);
 	}
 	return SURVEY_COUNTS;
 }
@@ -756,7 +780,7 @@ bool survey__next_gap(const struct survey *s, size_t *i, struct survey_gap *out)
 
 		if (k->gained < GAP_MIN_OBJECTS || k->samples[0] || k->samples[1])
 			continue;
-		*out = (struct survey_gap){ k->key.type, k->gained, k->gained_bytes, k->garbage || k->is_replaced };
+		*out = (struct survey_gap){ k->key.type, k->gained, k->gained_bytes, is_passing(k) };
 		return true;
 	}
 	return false;
