@@ -25,7 +25,7 @@ bool gate__prepare_lookout(struct gate *g)
 	pthread_mutex_lock(&g->lock);
 	classes = g->sought_cnt;
 	large = g->large_min;
-	g->lookout = large && (!classes || g->lookout == LOOKOUT_CLASSES) ? LOOKOUT_LARGE : LOOKOUT_CLASSES;
+	g->lookout = large && (!classes || g->looked_out_for == LOOKOUT_CLASSES) ? LOOKOUT_LARGE : LOOKOUT_CLASSES;
 	memset(s->sought, 0, sizeof(s->sought));
 	memcpy(s->sought, g->sought, g->sought_cnt * sizeof(*s->sought));
 	s->large_min = g->lookout == LOOKOUT_LARGE ? g->large_min : 0;
@@ -49,6 +49,7 @@ static int begin_lookout(struct gate *g)
 	struct gate_state *s = g->state;
 	int err;
 
+	g->looked_out_for = g->lookout;
 	g->open_cost_ns = s->cost_ns;
 	s->limit_ns = UINT64_MAX;
 	spending__begin_lookout(&g->money);
@@ -100,7 +101,7 @@ static void account_lookout(struct gate *g)
 	double recording = since(g->state->recorded_cost_ns, g->open_cost_ns), own = own_time(lasted, recording);
 	double weight;
 
-	spending__end(&g->money, cost);
+	g->lookouts_slow[g->lookout] = spending__end_lookout(&g->money, cost, ran, gate__dearest_piece_ns(g));
 	pthread_mutex_lock(&g->lock);
 	weight = fmax(since(recorded_ns, g->recorded_ns[g->lookout]) / own, 1);
 	if (recorded_ns > g->recorded_ns[g->lookout]) { /* else they were asked for anew meanwhile */
@@ -114,9 +115,9 @@ static void account_lookout(struct gate *g)
 	g->lookout_cnt++;
 	pthread_mutex_unlock(&g->lock);
 	g->slowed_ns = (cost > ran / 2 ? fmin(ran, 2 * gate__dearest_piece_ns(g)) : 0) + g->money.placing_ns;
-	log_debug("process %d: lookout for %s: %.1f ms of %.1f ms, cost %.3f ms of %.1f ms of CPU, weight %.1f", g->proc.pid, g->lookout == LOOKOUT_LARGE ? "large blocks" : "classes",
+	log_debug("process %d: lookout for %s: %.1f ms of %.1f ms, cost %.3f ms of %.1f ms of CPU, weight %.1f%s", g->proc.pid, g->lookout == LOOKOUT_LARGE ? "large blocks" : "classes",
 		  lasted / 1e6,
-		  since(clock__now_ns(), g->opened.ns) / 1e6, cost / 1e6, ran / 1e6, weight);
+		  since(clock__now_ns(), g->opened.ns) / 1e6, cost / 1e6, ran / 1e6, weight, g->lookouts_slow[g->lookout] ? "; slows single requests" : "");
 }
 
 static void end_lookout(struct gate *g)
@@ -137,7 +138,8 @@ void gate__look_out(struct gate *g)
 	uint64_t end_cost_ns;
 	double late;
 
-	if (err) { /* bursts do without */
+	if (err) { /* bursts do without, and are next */
+		g->lookouts_slow[g->lookout] = true;
 		redirect__release(g->proc.redirect);
 		log_debug("process %d: no lookout: %s", g->proc.pid, strerror(-err));
 		return;

@@ -49,7 +49,8 @@ struct gate {
 	uint64_t open_cost_ns;
 	struct load burst_end;     /* of the one before, while it is shut */
 	uint64_t burst_end_cost_ns;
-	enum lookout lookout;      /* this one, or the last one */
+	enum lookout lookout, looked_out_for; /* this one, or the next one; the last one */
+	bool lookouts_slow[LOOKOUT_KINDS]; /* single requests, as openings do: the last one did */
 	struct gate_state before;  /* counters when it began */
 	uint64_t slowed_ns;        /* how long it lasted, if most of that was tracing */
 	struct load aimed;         /* when a moment was chosen last */

@@ -6,6 +6,7 @@
 #ifndef SPENDING_H
 #define SPENDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Parts of the stretch; a tenth is for what comes unexpected. */
@@ -33,6 +34,8 @@ struct spending {
 	double owed_ns;       /* spent before the first opening */
 	size_t openings;      /* begun */
 	double age_ns;        /* time that has been earned for */
+	double since_slow_ns; /* since an opening began that slows requests */
+	double since_lookout_ns, lookout_rest_ns; /* since the last lookout; until the next one, at least */
 };
 
 /* For hits in one opening, so that it fits into a pause. */
@@ -44,8 +47,10 @@ double spending__income(const struct spending *s);
 
 /* So much time has passed. SPENT_NS: of the opening that is going on, not taken off yet. */
 void spending__earn(struct spending *s, double passed_ns, double spent_ns);
-/* For how long to save until an opening can be paid. 0: it can. */
+/* For how long to save until an opening can be paid, and until one may slow requests again. 0: now. */
 double spending__wait_ns(const struct spending *s);
+/* Of a lookout. SLOWS: those of this kind slow requests as openings do. */
+double spending__lookout_wait_ns(const struct spending *s, bool slows);
 
 /* Spent before the first opening: hits, and CNT probes placed as below, whose cost is returned. Paid when that opening is over. */
 double spending__owe(struct spending *s, size_t cnt, double running, double hits_ns);
@@ -67,6 +72,8 @@ double spending__burst_ns(const struct spending *s, double spent_ns);
 double spending__tail_ns(const struct spending *s);
 /* What the opening has cost in hits; then what hits cost while its probes were removed. */
 void spending__end(struct spending *s, double cost_ns);
+/* Of the time that the process ran, in it; DEAREST: from a piece of work, at most. Did it slow requests as an opening does? */
+bool spending__end_lookout(struct spending *s, double cost_ns, double ran_ns, double dearest_ns);
 void spending__late(struct spending *s, double cost_ns);
 
 #endif

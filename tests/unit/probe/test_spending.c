@@ -169,7 +169,7 @@ static void a_service_keeps_its_99th_percentile(void **state)
 	}
 }
 
-static void one_asked_less_often_keeps_it_after_a_while(void **state)
+static void one_asked_less_often_is_looked_at_first(void **state)
 {
 	struct spending s = of(0.01);
 	size_t openings;
@@ -177,10 +177,45 @@ static void one_asked_less_often_keeps_it_after_a_while(void **state)
 	(void)state;
 	s.pieces_per_ns = 100 / S;
 	s.busy = 0.1;
-	spend(&s, 90 * S, 0, &openings);
-	assert_true(openings > 70);
+	spend(&s, 10 * S, 0, &openings);
+	assert_true(openings >= 7);
 	spend(&s, 3600 * S, 0, &openings);
-	assert_true(openings < 100 * 3600 * 0.003 && openings > 3600 / 20);
+	assert_true(openings > 3600 / 13 && openings <= 3600 / 12 + 1);
+}
+
+/* They need not wait for those that slow requests, unless they do so, too; what they take is a fiftieth of the process's time. */
+static void lookouts_are_gentle_or_wait_for_their_turn(void **state)
+{
+	const struct {
+		double ran, dearest;
+		bool slow;
+	} cases[] = { { 100 * MS, 0.9 * MS, false }, { 100 * MS, 1.1 * MS, true }, { 8 * MS, 0.01 * MS, true } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct spending s = of(0.01);
+
+		s.pieces_per_ns = 300 / S;
+		s.busy = 0.3; /* 1 ms each */
+		spending__begin(&s);
+		spending__place(&s, 20, s.busy);
+		spending__end(&s, 5 * MS);
+		spending__earn(&s, 6 * S, 0);
+		assert_true(spending__lookout_wait_ns(&s, false) == 0);
+		assert_true(spending__wait_ns(&s) > 3.9 * S && spending__wait_ns(&s) < 5.5 * S);
+		spending__begin_lookout(&s);
+		assert_true(spending__end_lookout(&s, 3 * MS, cases[i].ran, cases[i].dearest) == cases[i].slow);
+		assert_true((spending__wait_ns(&s) > 9 * S) == cases[i].slow);
+		assert_true(spending__lookout_wait_ns(&s, true) == spending__wait_ns(&s));
+		spending__earn(&s, 0.45 * S, 0);
+		assert_true(spending__lookout_wait_ns(&s, false) > 0);
+		spending__earn(&s, 0.1 * S, 0);
+		assert_true(spending__lookout_wait_ns(&s, false) == 0);
+		s.pieces_per_ns = 0; /* at work: there is nothing to be kept */
+		spending__end_lookout(&s, 3 * MS, cases[i].ran, cases[i].dearest);
+		s.bank_ns = S;
+		assert_true(spending__lookout_wait_ns(&s, false) == 0 && spending__wait_ns(&s) == 0);
+	}
 }
 
 static void a_burst_begins_late_in_long_pieces(void **state)
@@ -211,7 +246,8 @@ int main(void)
 		cmocka_unit_test(the_first_one_is_on_credit),		   cmocka_unit_test(an_overdraft_is_paid_back),
 		cmocka_unit_test(what_was_spent_before_is_paid_after_the_first),
 		cmocka_unit_test(no_more_is_saved_than_two_openings),	   cmocka_unit_test(a_service_keeps_its_99th_percentile),
-		cmocka_unit_test(one_asked_less_often_keeps_it_after_a_while), cmocka_unit_test(a_burst_begins_late_in_long_pieces),
+		cmocka_unit_test(one_asked_less_often_is_looked_at_first),
+		cmocka_unit_test(lookouts_are_gentle_or_wait_for_their_turn), cmocka_unit_test(a_burst_begins_late_in_long_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
