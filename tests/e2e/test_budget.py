@@ -211,6 +211,20 @@ def test_a_quiet_process_is_recorded_whole(python, bpf, start):
     lossless(tracer.stop())
 
 
+def test_a_service_is_opened_seldom(debian, bpf, start):
+    """Each opening makes a request or two slower, and few may be; the leak is found all the same."""
+    target = start(debian, BUSY, "one")
+    tracer = budget(target)
+    target.send("run 1000 100")
+    first = until(tracer, lambda snapshot: snapshot["elapsed_s"] >= 14)
+    last = until(tracer, lambda snapshot: snapshot["elapsed_s"] >= first["elapsed_s"] + 36 and growing(snapshot, "Kept"))
+    stop_run(target)
+    each = (last["elapsed_s"] - first["elapsed_s"]) / (last["overhead"]["bursts"] - first["overhead"]["bursts"])
+    assert each > 8, (first["overhead"], last["overhead"])
+    assert at(last, "Kept", "one")["verdict"] == "growing", brief(last)
+    in_budget(tracer.stop())
+
+
 def test_an_allocator_without_a_heap(debian, bpf, start):
     """PYTHONMALLOC=malloc: nothing to count in, the line and the type are found all the same."""
     target = start(debian, LEAK, env={"PYTHONMALLOC": "malloc"})

@@ -522,6 +522,14 @@ static double own_time(struct gate *g, const struct load *end)
 	return work__own_ns(&g->work, &burst);
 }
 
+/* Pieces of work from the begin of the opening until now. The burst was over at END; in the tail they come as they always do. */
+static double pieces_in_opening(const struct gate *g, const struct load *end)
+{
+	double waits = waits_between(&g->opened, end);
+
+	return 1 + (waits < 0 ? since(g->state->pauses, g->before.pauses) : waits) + g->money.pieces_per_ns * since(clock__now_ns(), end->ns);
+}
+
 /* What tracing has taken from one wait of the process to the next one, at most. */
 double gate__dearest_piece_ns(const struct gate *g)
 {
@@ -542,6 +550,7 @@ static void account(struct gate *g, const struct load *burst_end, uint64_t burst
 	slowed = slowed < wall ? slowed : wall;
 	weight = fmax((unseen + own) / own, 1);
 	spending__end(&g->money, cost);
+	spending__slowed(&g->money, pieces_in_opening(g, burst_end));
 	log_debug("process %d: opening %llu: %.1f ms of %.1f ms burst, cost %.2f ms of %.2f ms in the burst, %llu allocations, %llu frees in the tail, "
 		  "%llu pauses, skip up to %.0f, own time %.3f ms of %.1f ms, weight %.1f", g->proc.pid, (unsigned long long)g->openings, (burst_end->ns - g->opened.ns) / 1e6, wall / 1e6,
 		  since(g->state->burst_cost_ns, g->before.burst_cost_ns) / 1e6, cost / 1e6,

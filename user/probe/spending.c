@@ -17,11 +17,13 @@
 #define OPENINGS_PER_PIECE 0.0003
 /*
  * Of a service that is asked less than some 300 times a second that would leave too few to find a leak in a minute. So it gets as many as the budget pays for at first, and
- * then one in TURN_MOST_NS at least; where even that is more than OPENINGS_PER_PIECE_MAX, its percentile cannot be kept, and it always gets as many as the budget pays for.
+ * then one in TURN_MOST_NS at least. Where even that slows more than SLOWED_MOST of its pieces of work, as they are seldom, or so short that an opening lasts for many, its
+ * percentile cannot be kept, and it always gets as many as the budget pays for.
  */
 #define EAGER_NS 10e9
 #define TURN_MOST_NS 12e9
-#define OPENINGS_PER_PIECE_MAX 0.003
+#define SLOWED_MOST 0.01
+#define SLOWED_NEW 0.3      /* how much the last opening tells of how many the next one will slow */
 /*
  * Lookouts slow many pieces of work a little: what slows them by no more than LOOKOUT_SLOWS, and none by as much as an average one takes, moves a percentile as it moves the mean,
  * which is LOOKOUT_SHARE of its own time.
@@ -54,13 +56,15 @@ double spending__income(const struct spending *s)
 /* From one opening that slows requests to the next one, at least. */
 static double turn_ns(const struct spending *s)
 {
-	double turn = 1 / (OPENINGS_PER_PIECE * s->pieces_per_ns);
+	double turn, most;
 
-	if (s->budget >= BUDGET_LARGE || s->pieces_per_ns * TURN_MOST_NS * OPENINGS_PER_PIECE_MAX <= 1)
+	if (s->budget >= BUDGET_LARGE || s->pieces_per_ns <= 0)
 		return 0;
-	if (turn <= TURN_MOST_NS)
-		return turn;
-	return s->age_ns > EAGER_NS ? TURN_MOST_NS : 0;
+	turn = 1 / (OPENINGS_PER_PIECE * s->pieces_per_ns);
+	most = fmin(turn, TURN_MOST_NS);
+	if (fmax(s->slowed, 1) > SLOWED_MOST * s->pieces_per_ns * most)
+		return 0;
+	return turn > most && s->age_ns <= EAGER_NS ? 0 : most;
 }
 
 void spending__earn(struct spending *s, double passed_ns, double spent_ns)
@@ -170,6 +174,11 @@ void spending__end(struct spending *s, double cost_ns)
 {
 	s->bank_ns -= cost_ns + s->owed_ns;
 	s->owed_ns = 0;
+}
+
+void spending__slowed(struct spending *s, double pieces)
+{
+	s->slowed = s->slowed > 0 ? s->slowed + (pieces - s->slowed) * SLOWED_NEW : pieces;
 }
 
 void spending__late(struct spending *s, double cost_ns)

@@ -34,6 +34,7 @@ struct spending {
 	double owed_ns;       /* spent before the first opening */
 	size_t openings;      /* begun */
 	double age_ns;        /* time that has been earned for */
+	double slowed;        /* pieces of work in an opening, lately */
 	double since_slow_ns; /* since an opening began that slows requests */
 	double since_lookout_ns, lookout_rest_ns; /* since the last lookout; until the next one, at least */
 };
@@ -72,6 +73,8 @@ double spending__burst_ns(const struct spending *s, double spent_ns);
 double spending__tail_ns(const struct spending *s);
 /* What the opening has cost in hits; then what hits cost while its probes were removed. */
 void spending__end(struct spending *s, double cost_ns);
+/* So many pieces of work were in it. */
+void spending__slowed(struct spending *s, double pieces);
 /* Of the time that the process ran, in it; DEAREST: from a piece of work, at most. Did it slow requests as an opening does? */
 bool spending__end_lookout(struct spending *s, double cost_ns, double ran_ns, double dearest_ns);
 void spending__late(struct spending *s, double cost_ns);

@@ -144,14 +144,14 @@ static void no_more_is_saved_than_two_openings(void **state)
 
 /*
  * 1000 and 500 requests a second: three openings for each ten thousand of them (a tenth of what each may cost is not spent here, so there are a tenth
- * more). Ten a second cannot be kept from it, nor is that tried with a large budget.
+ * more). Five a second cannot be kept from it, nor is that tried with a large budget.
  */
 static void a_service_keeps_its_99th_percentile(void **state)
 {
 	const struct {
 		double budget, pieces;
 		bool kept;
-	} cases[] = { { 0.01, 1000, true }, { 0.01, 500, true }, { 0.01, 10, false }, { 0.05, 500, false }, { 0.01, 5000, true } };
+	} cases[] = { { 0.01, 1000, true }, { 0.01, 500, true }, { 0.01, 5, false }, { 0.05, 500, false }, { 0.01, 5000, true } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -166,6 +166,27 @@ static void a_service_keeps_its_99th_percentile(void **state)
 			assert_true(openings <= cases[i].pieces * 3600 * 0.00036);
 		else
 			assert_true(share > 0.8);
+	}
+}
+
+/* What is slowed at the slowest pace is more than one piece in a hundred. */
+static void what_cannot_be_kept_is_not_tried(void **state)
+{
+	const struct {
+		double pieces, slowed;
+		bool kept;
+	} cases[] = { { 100, 2, true }, { 100, 50, false }, { 1000, 20, true }, { 1000, 50, false } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct spending s = of(0.01);
+		size_t openings;
+
+		s.pieces_per_ns = cases[i].pieces / S;
+		s.busy = 0.1;
+		spending__slowed(&s, cases[i].slowed);
+		spend(&s, 3600 * S, 0, &openings);
+		assert_true((openings < 3600 / 2) == cases[i].kept);
 	}
 }
 
@@ -246,6 +267,7 @@ int main(void)
 		cmocka_unit_test(the_first_one_is_on_credit),		   cmocka_unit_test(an_overdraft_is_paid_back),
 		cmocka_unit_test(what_was_spent_before_is_paid_after_the_first),
 		cmocka_unit_test(no_more_is_saved_than_two_openings),	   cmocka_unit_test(a_service_keeps_its_99th_percentile),
+		cmocka_unit_test(what_cannot_be_kept_is_not_tried),
 		cmocka_unit_test(one_asked_less_often_is_looked_at_first),
 		cmocka_unit_test(lookouts_are_gentle_or_wait_for_their_turn), cmocka_unit_test(a_burst_begins_late_in_long_pieces),
 	};
