@@ -61,6 +61,8 @@ static void what_has_moved_has_grown(void **state)
 	assert_true(l.moved_factor <= 8);
 	l = weighed(5LL * MIB, 0, 0, 10.0 * MIB, 10.0 * MIB);
 	assert_true(l.moved_factor == 0.5);
+	l = weighed(5LL * MIB, 0, 0, 10.0 * MIB, 5.0 * MIB); /* nothing is left for them to have grown */
+	assert_true(l.ghost_factor == 0.5 && l.moved_factor == 0.5);
 }
 
 static void it_rises_as_long_as_more_is_taken(void **state)
@@ -90,6 +92,8 @@ static void most_of_it_is_explained(void **state)
 	assert_true(large__is_explained(&l));
 	l = weighed(40LL * MIB, 9.0 * MIB, 0, 0, 0);
 	assert_false(large__is_known(&l));
+	l = weighed(40LL * MIB, 9.0 * MIB, 2.0 * MIB, 0, 0);
+	assert_true(large__is_known(&l));
 }
 
 int main(void)
