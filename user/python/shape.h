@@ -59,8 +59,9 @@ static inline bool shape__is_gc_head(const struct py_interp *py, const uint64_t 
 	const uint64_t *head = header - py->gc_head_bytes / 8;
 	int64_t refs;
 
+	/* _gc_prev has no more than an address, or gc_refs, and two flags. A block that libc keeps for the next malloc (glibc's tcache) has a random key there. */
 	if (py->gc_head_bytes == 16)
-		return shape__is_gc_next(head[0]);
+		return shape__is_gc_next(head[0]) && !(head[1] >> 47);
 	refs = head[2];
 	return refs >= -8 && refs < 2 * SHAPE_REFCNT_MAX;
 }
