@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <bpf/bpf.h>
 
@@ -19,6 +20,9 @@
 #define HEAD_BYTES 48
 #define RUN_STEP_NS 1000000 /* of CPU time: less is a process that does nothing */
 #define DEQUE_BLOCK_MAX 544 /* Modules/_collectionsmodule.c: 64 pointers and two links; and what libc rounds up */
+#define SHUT_STEP_NS 1000000
+#define SHUT_STEPS_MAX 40
+#define REMOVING_STEPS 5 /* from a gate's being shut to its breakpoints' being gone: less than that, mostly */
 #define SITE_VOTES 16 /* enough to know what a call site allocates for */
 
 struct row_key {
@@ -844,6 +848,37 @@ static bool is_busy(struct collector *c)
 	return c->quiet < 2 || c->all->opts.min_age_ns;
 }
 
+static bool is_any_open(const struct collect *x)
+{
+	for (size_t i = 0; i < x->cnt; i++) {
+		const struct proc_state *ps = tracer__state(x->list[i]->tracer);
+		uint32_t phase = ps ? __atomic_load_n(&ps->gate.phase, __ATOMIC_ACQUIRE) : GATE_SHUT;
+
+		if (phase == GATE_BURST || phase == GATE_TAIL)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Going through a large map is one system call of several milliseconds, as most buckets are empty, and a kernel that does not preempt itself lets nobody else have the
+ * processor meanwhile: not the gate's thread either, which is to take the probes away (11 to 15 ms of an opening instead of 7 were seen). What lasts longer than a
+ * pause has few hits, and is not waited for.
+ */
+static void await_shut(const struct collect *x)
+{
+	const struct timespec step = { .tv_nsec = SHUT_STEP_NS };
+	int more = 0;
+
+	for (int i = 0; i < SHUT_STEPS_MAX; i++) {
+		if (is_any_open(x))
+			more = REMOVING_STEPS;
+		else if (!more--)
+			break;
+		nanosleep(&step, NULL);
+	}
+}
+
 static int begin_engine(struct collect *x, const struct engine *e, bool *any, bool *surveyed)
 {
 	int err = 0;
@@ -908,11 +943,13 @@ static int read_engine(struct collect *x, const struct engine *e, bool full)
 
 	if (err || !any)
 		return err;
+	await_shut(x);
 	err = spread_map(x, books->fresh_fd, &x->blocks, scan_fresh);
 	err = err ?: spread_map(x, books->groups_fd, &x->groups, sum_groups);
 	for (size_t i = 0; i < MAX_PROCS; i++)
 		old_objects += x->by_slot[i] ? x->by_slot[i]->old_objects : 0;
 	scan = some_are_too_young(x) || surveyed || (uint64_t)old_objects <= (full ? x->opts.full_scan : x->opts.tick_scan);
+	await_shut(x);
 	if (!err && scan)
 		err = spread_map(x, books->old_fd, &x->blocks, scan_old);
 	else if (!err)
