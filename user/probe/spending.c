@@ -30,6 +30,7 @@
  */
 #define LOOKOUT_SLOWS 0.3
 #define LOOKOUT_SHARE 0.02
+#define BUSY_LEAST 1e-3     /* one that does next to nothing has lookouts in the end */
 #define SKIP_HITS 2.4       /* for each allocation that is skipped, about */
 
 static const struct spending_shares straight = { 0, 0.45, 0.45 }, usual = { 0.3, 0.3, 0.3 }, deep = { 0.6, 0.25, 0.05 };
@@ -48,7 +49,8 @@ double spending__opening_ns(const struct spending *s)
 	return spending__stretch_ns(s) + s->placing_ns + s->early_ns + s->late_ns;
 }
 
-double spending__income(const struct spending *s)
+/* What one nanosecond of time earns. */
+static double income(const struct spending *s)
 {
 	return s->budget * SPENT_SHARE;
 }
@@ -72,12 +74,12 @@ void spending__earn(struct spending *s, double passed_ns, double spent_ns)
 	s->age_ns += passed_ns;
 	s->since_slow_ns += passed_ns;
 	s->since_lookout_ns += passed_ns;
-	s->bank_ns = fmin(s->bank_ns + passed_ns * spending__income(s), BANK_OPENINGS * spending__opening_ns(s) + spent_ns);
+	s->bank_ns = fmin(s->bank_ns + passed_ns * income(s), BANK_OPENINGS * spending__opening_ns(s) + spent_ns);
 }
 
 static double money_wait_ns(const struct spending *s)
 {
-	return fmax(spending__opening_ns(s) - s->bank_ns, 0) / spending__income(s);
+	return fmax(spending__opening_ns(s) - s->bank_ns, 0) / income(s);
 }
 
 double spending__wait_ns(const struct spending *s)
@@ -101,24 +103,25 @@ double spending__owe(struct spending *s, size_t cnt, double running, double hits
 	return ns;
 }
 
-void spending__begin(struct spending *s)
+static void begin(struct spending *s, struct spending_shares shares)
 {
 	if (!s->openings++)
 		s->late_ns = s->max_pause_ns * LATE_FIRST;
 	s->placing_ns = 0;
 	s->early_ns = 0;
 	s->skip_allocs = 0;
+	s->shares = shares;
+}
+
+void spending__begin(struct spending *s)
+{
+	begin(s, straight);
 	s->since_slow_ns = 0;
-	s->shares = straight;
 }
 
 void spending__begin_lookout(struct spending *s)
 {
-	double since_slow_ns = s->since_slow_ns;
-
-	spending__begin(s);
-	s->since_slow_ns = since_slow_ns;
-	s->shares = seldom;
+	begin(s, seldom);
 }
 
 bool spending__end_lookout(struct spending *s, double cost_ns, double ran_ns, double dearest_ns)
@@ -128,7 +131,7 @@ bool spending__end_lookout(struct spending *s, double cost_ns, double ran_ns, do
 
 	spending__end(s, cost_ns);
 	s->since_lookout_ns = 0;
-	s->lookout_rest_ns = cost_ns / (LOOKOUT_SHARE * fmax(s->busy, 1e-3));
+	s->lookout_rest_ns = cost_ns / (LOOKOUT_SHARE * fmax(s->busy, BUSY_LEAST));
 	if (slowed)
 		s->since_slow_ns = 0;
 	return slowed;

@@ -43,8 +43,6 @@ struct spending {
 double spending__stretch_ns(const struct spending *s);
 /* An opening that is like the last one. */
 double spending__opening_ns(const struct spending *s);
-/* What one nanosecond of time earns. */
-double spending__income(const struct spending *s);
 
 /* So much time has passed. SPENT_NS: of the opening that is going on, not taken off yet. */
 void spending__earn(struct spending *s, double passed_ns, double spent_ns);
@@ -73,10 +71,10 @@ double spending__burst_ns(const struct spending *s, double spent_ns);
 double spending__tail_ns(const struct spending *s);
 /* What the opening has cost in hits; then what hits cost while its probes were removed. */
 void spending__end(struct spending *s, double cost_ns);
-/* So many pieces of work were in it. */
-void spending__slowed(struct spending *s, double pieces);
-/* Of the time that the process ran, in it; DEAREST: from a piece of work, at most. Did it slow requests as an opening does? */
-bool spending__end_lookout(struct spending *s, double cost_ns, double ran_ns, double dearest_ns);
 void spending__late(struct spending *s, double cost_ns);
+/* So many pieces of work were in the opening. */
+void spending__slowed(struct spending *s, double pieces);
+/* Instead, of a lookout. RAN: the process, in it; DEAREST: what it took from a piece of work, at most. Did it slow requests as an opening does? */
+bool spending__end_lookout(struct spending *s, double cost_ns, double ran_ns, double dearest_ns);
 
 #endif
