@@ -125,10 +125,10 @@ static struct load measure_load(struct gate *g, const struct load *before)
 	return now;
 }
 
-/* Until something may be done. True: a lookout, else an opening. What is longer not done is first, if both may be. */
-static bool wait_for_money(struct gate *g, bool looked_out)
+/* Until something may be done: a lookout, or LOOKOUT_KINDS: an opening. What is longer not done is first, if both may be. */
+static enum lookout wait_for_money(struct gate *g, bool looked_out)
 {
-	bool lookout = false;
+	enum lookout what = LOOKOUT_KINDS;
 
 	while (!gate__stopping(g)) {
 		double ms;
@@ -137,16 +137,16 @@ static bool wait_for_money(struct gate *g, bool looked_out)
 			measure_load(g, &g->aimed);
 		earn(g, 0);
 		ms = spending__wait_ns(&g->money) / 1e6;
-		lookout = (!looked_out || ms > 0) && gate__prepare_lookout(g);
-		if (lookout)
-			ms = spending__lookout_wait_ns(&g->money, g->lookouts_slow[g->lookout]) / 1e6;
+		what = !looked_out || ms > 0 ? gate__next_lookout(g) : LOOKOUT_KINDS;
+		if (what != LOOKOUT_KINDS)
+			ms = spending__lookout_wait_ns(&g->money, g->lookouts_slow[what]) / 1e6;
 		if (ms <= 0)
 			break;
 		gate__wait_ms(g, ms < WAIT_MIN_MS ? WAIT_MIN_MS : ms > IDLE_TICK_MS ? IDLE_TICK_MS : ms);
 	}
 	if (!gate__stopping(g)) /* out of step with what the process does at regular times */
 		gate__wait_ms(g, JITTER_MS * random_share());
-	return lookout;
+	return what;
 }
 
 static void *close_links(void *arg)
@@ -627,9 +627,11 @@ static void *run(void *arg)
 
 	thread__hurry(); /* what this does late is slowed time of the process */
 	while (!gate__stopping(g) && !g->err) {
+		enum lookout what;
+
 		open_once(g);
-		for (bool looked_out = false; wait_for_money(g, looked_out) && !gate__stopping(g); looked_out = true)
-			gate__look_out(g);
+		for (bool looked_out = false; (what = wait_for_money(g, looked_out)) != LOOKOUT_KINDS && !gate__stopping(g); looked_out = true)
+			gate__look_out(g, what);
 		g->err = gate__stopping(g) ? 0 : open_gate(g);
 	}
 	if (g->err)

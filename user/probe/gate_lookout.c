@@ -16,21 +16,30 @@
 #define COST_TIMES 1.25
 #define COST_DOUBT 0.25
 
-/* false: nothing is sought. By turns where both are. */
-bool gate__prepare_lookout(struct gate *g)
+enum lookout gate__next_lookout(struct gate *g)
 {
-	struct gate_state *s = g->state;
 	bool classes, large;
 
 	pthread_mutex_lock(&g->lock);
 	classes = g->sought_cnt;
 	large = g->large_min;
-	g->lookout = large && (!classes || g->looked_out_for == LOOKOUT_CLASSES) ? LOOKOUT_LARGE : LOOKOUT_CLASSES;
+	pthread_mutex_unlock(&g->lock);
+	if (!classes && !large)
+		return LOOKOUT_KINDS;
+	return large && (!classes || g->lookout == LOOKOUT_CLASSES) ? LOOKOUT_LARGE : LOOKOUT_CLASSES;
+}
+
+/* The programs are told what this one is for. False: it is sought no more. */
+static bool take_sought(struct gate *g)
+{
+	struct gate_state *s = g->state;
+
+	pthread_mutex_lock(&g->lock);
 	memset(s->sought, 0, sizeof(s->sought));
 	memcpy(s->sought, g->sought, g->sought_cnt * sizeof(*s->sought));
 	s->large_min = g->lookout == LOOKOUT_LARGE ? g->large_min : 0;
 	pthread_mutex_unlock(&g->lock);
-	return classes || large;
+	return g->lookout == LOOKOUT_LARGE ? s->large_min : s->sought[0].type;
 }
 
 static int attach_lookout(struct gate *g)
@@ -49,7 +58,6 @@ static int begin_lookout(struct gate *g)
 	struct gate_state *s = g->state;
 	int err;
 
-	g->looked_out_for = g->lookout;
 	g->open_cost_ns = s->cost_ns;
 	s->limit_ns = UINT64_MAX;
 	spending__begin_lookout(&g->money);
@@ -132,12 +140,16 @@ static void end_lookout(struct gate *g)
  * For a while there is a probe on what makes instances only. Most programs make few of these among all that they allocate, so that for the same price
  * far more of those that are sought are met than in a burst.
  */
-void gate__look_out(struct gate *g)
+void gate__look_out(struct gate *g, enum lookout what)
 {
-	int err = begin_lookout(g);
 	uint64_t end_cost_ns;
 	double late;
+	int err;
 
+	g->lookout = what;
+	if (!take_sought(g))
+		return;
+	err = begin_lookout(g);
 	if (err) { /* bursts do without, and are next */
 		g->lookouts_slow[g->lookout] = true;
 		redirect__release(g->proc.redirect);

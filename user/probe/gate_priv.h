@@ -49,7 +49,7 @@ struct gate {
 	uint64_t open_cost_ns;
 	struct load burst_end;     /* of the one before, while it is shut */
 	uint64_t burst_end_cost_ns;
-	enum lookout lookout, looked_out_for; /* this one, or the next one; the last one */
+	enum lookout lookout;      /* this one, or the last one */
 	bool lookouts_slow[LOOKOUT_KINDS]; /* single requests, as openings do: the last one did */
 	struct gate_state before;  /* counters when it began */
 	uint64_t slowed_ns;        /* how long it lasted, if most of that was tracing */
@@ -102,8 +102,8 @@ void gate__note_pause(struct gate *g, const char *what, double late_ns);
 
 /* Under the lock: a burst is over and accounted for. */
 void gate__add_burst(struct gate *g);
-/* False: nothing is sought. */
-bool gate__prepare_lookout(struct gate *g);
-void gate__look_out(struct gate *g);
+/* By turns where both are sought. LOOKOUT_KINDS: nothing is. */
+enum lookout gate__next_lookout(struct gate *g);
+void gate__look_out(struct gate *g, enum lookout what);
 
 #endif
