@@ -327,8 +327,10 @@ static void look_for_garbage(struct survey *s)
 
 	if (!s->heap_known || s->read_ns < s->held_next_ns)
 		return;
-	for (size_t i = 0; i < s->kinds_cnt; i++)
+	for (size_t i = 0; i < s->kinds_cnt; i++) {
 		s->kinds[i].garbage = s->kinds[i].is_replaced = false;
+		s->kinds[i].unasked -= s->kinds[i].unasked > 0;
+	}
 	q = calloc(1, sizeof(*q));
 	if (q)
 		q->of_kind = calloc(s->kinds_cnt + 1, sizeof(*q->of_kind));
@@ -339,8 +341,6 @@ static void look_for_garbage(struct survey *s)
 			ask_who_holds(s, q);
 		ask_what_is_replaced(s, q);
 	}
-	for (size_t i = 0; i < s->kinds_cnt; i++)
-		s->kinds[i].unasked -= s->kinds[i].unasked > 0;
 	if (q)
 		free(q->of_kind);
 	free(q);
