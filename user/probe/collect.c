@@ -862,8 +862,8 @@ static bool is_any_open(const struct collect *x)
 
 /*
  * Going through a large map is one system call of several milliseconds, as most buckets are empty, and a kernel that does not preempt itself lets nobody else have the
- * processor meanwhile: not the gate's thread either, which is to take the probes away (11 to 15 ms of an opening instead of 7 were seen). What lasts longer than a
- * pause has few hits, and is not waited for.
+ * processor meanwhile: not the gate's thread either, which is to take the probes away (11 to 15 ms of an opening instead of 7 were seen). What lasts longer than
+ * SHUT_STEPS_MAX has few hits: its end is not waited for.
  */
 static void await_shut(const struct collect *x)
 {
@@ -949,11 +949,12 @@ static int read_engine(struct collect *x, const struct engine *e, bool full)
 	for (size_t i = 0; i < MAX_PROCS; i++)
 		old_objects += x->by_slot[i] ? x->by_slot[i]->old_objects : 0;
 	scan = some_are_too_young(x) || surveyed || (uint64_t)old_objects <= (full ? x->opts.full_scan : x->opts.tick_scan);
-	await_shut(x);
-	if (!err && scan)
+	if (!err && scan) {
+		await_shut(x);
 		err = spread_map(x, books->old_fd, &x->blocks, scan_old);
-	else if (!err)
+	} else if (!err) {
 		err = spread_map(x, books->groups_fd, &x->groups, sum_untyped_groups);
+	}
 	return err ?: end_engine(x, e, scan);
 }
 
